@@ -1,0 +1,26 @@
+/* hash.h - SHA-256 (FIPS 180-4), with the CPU's SHA instructions where it has them. */
+#ifndef GT_HASH_H
+#define GT_HASH_H
+
+#include "status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    uint32_t h[8];
+    uint64_t bytes;
+    uint8_t block[64];
+    unsigned fill;
+} gt_sha256;
+
+void gt_sha256_init(gt_sha256 *s);
+void gt_sha256_add(gt_sha256 *s, const void *data, size_t size);
+void gt_sha256_end(gt_sha256 *s, uint8_t digest[32]);
+
+/* 64 lower-case hex digits and a NUL. */
+void gt_hex(char out[65], const uint8_t digest[32]);
+
+gt_status gt_sha256_file(uint8_t digest[32], const char *path);
+
+#endif

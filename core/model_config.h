@@ -1,0 +1,42 @@
+/* model_config.h - the dimensions and constants of a Gemma 3 text model, however its config spelled them
+ * (spec/gemma3.md sections 1 and 3; GGUF metadata: spec/formats.md section 3). Plain data. */
+#ifndef GT_MODEL_CONFIG_H
+#define GT_MODEL_CONFIG_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { GT_MAX_LAYERS = 512, GT_MAX_EOS = 16 };
+
+typedef struct {
+    int vocab_size;              /* rows of embed_tokens.weight: taken from the tensor, the config's is a cross-check */
+    int hidden_size, intermediate_size, num_hidden_layers;
+    int num_attention_heads, num_key_value_heads, head_dim;
+    int sliding_window;          /* W: a query sees itself and W-1 before it on sliding layers */
+    int max_position_embeddings;
+    float rms_norm_eps;
+    double query_pre_attn_scalar; /* score scale = this^-0.5 */
+    double rope_theta, rope_local_base_freq;
+    double rope_factor;          /* linear scaling of global layers; 1 for none */
+    float final_logit_softcapping; /* 0: none (always, so far) */
+    bool bidirectional;          /* EmbeddingGemma */
+    bool multimodal;             /* text tower of a Gemma3ForConditionalGeneration */
+    uint8_t layer_is_full[GT_MAX_LAYERS]; /* 1: full attention, 0: sliding */
+    int32_t bos_id, pad_id, eos_id[GT_MAX_EOS];
+    int eos_count;
+} gt_model_config;
+
+/* Reads a Hugging Face config.json's text (bytes need no terminator). where: its path, for messages.
+ * Defaults and the order of resolution: spec/gemma3.md section 3. vocab_size is the config's.
+ * GT_ERR_DATA: not JSON, a missing or out-of-range field, or a feature no Gemma 3 has (rope type, soft-capping of
+ * attention, bias, another activation): the message names the field, its value and what is accepted. */
+gt_status gt_model_config_parse(gt_model_config *out, const char *text, size_t bytes, const char *where);
+
+/* Writes the config as a flat gemma3_text config.json that transformers reads (for `export`), malloc'ed into *out
+ * (caller frees). torch_dtype: "bfloat16" or "float32". extra: NULL, or text of one more member
+ * (`"quantization_config": {...}`). */
+gt_status gt_model_config_write(char **out, const gt_model_config *c, const char *torch_dtype, const char *extra);
+
+#endif

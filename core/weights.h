@@ -1,0 +1,56 @@
+/* weights.h - an opened base model: any source (Hugging Face folder, GGUF, .gtq) behind one view. Everything is mapped
+ * read-only and shared, so all ranks of a node hold one copy. Nothing here computes. */
+#ifndef GT_WEIGHTS_H
+#define GT_WEIGHTS_H
+
+#include "matrix.h"
+#include "model_config.h"
+#include "status.h"
+
+#include <stddef.h>
+
+typedef enum { GT_Q_PROJ, GT_K_PROJ, GT_V_PROJ, GT_O_PROJ, GT_GATE_PROJ, GT_UP_PROJ, GT_DOWN_PROJ, GT_PROJ_COUNT } gt_proj;
+
+typedef enum {
+    GT_INPUT_NORM,          /* input_layernorm [H] */
+    GT_Q_NORM,              /* self_attn.q_norm [d] */
+    GT_K_NORM,              /* self_attn.k_norm [d] */
+    GT_POST_ATTENTION_NORM, /* post_attention_layernorm [H] */
+    GT_PRE_MLP_NORM,        /* pre_feedforward_layernorm [H] */
+    GT_POST_MLP_NORM,       /* post_feedforward_layernorm [H] */
+    GT_NORM_COUNT
+} gt_norm;
+
+/* "q_proj" ...; "self_attn.q_proj" ... (path below layers.N.); static strings. */
+const char *gt_proj_name(gt_proj p);
+const char *gt_proj_path(gt_proj p);
+
+/* [rows = out_features, cols = in_features] of a projection under a config. */
+void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols);
+
+typedef struct gt_weights {
+    gt_model_config config;
+    gt_matrix embed;                                     /* [V, H] */
+    gt_matrix proj[GT_MAX_LAYERS][GT_PROJ_COUNT];
+    float *norm[GT_MAX_LAYERS][GT_NORM_COUNT];           /* factors 1 + w, f32, owned */
+    float *final_norm;                                   /* [H] factor */
+    char source[16];                                     /* "huggingface", "gguf", "gtq" */
+    char *path;                                          /* as resolved, owned */
+    char prefix[40];                                     /* tensor-name prefix of the source's module tree, e.g. "model." or
+                                                          * "model.language_model.": adapter names are built on it */
+    bool embed_scale_f32_exact;                          /* unused by loaders; the model decides by compute dtype */
+    struct gt_weights_store *store;                      /* the mappings; private */
+} gt_weights;
+
+/* Opens MODEL: a folder, a .gguf, a .gtq, or a hub id found in the local Hugging Face cache (GT_ERR_DATA with the
+ * download command otherwise). Checks every tensor's presence, shape and dtype. *out is the caller's; gt_weights_close.
+ * GT_ERR_DATA / GT_ERR_IO name file and tensor. */
+gt_status gt_weights_open(gt_weights **out, const char *model);
+void gt_weights_close(gt_weights *w); /* NULL is fine */
+
+/* SHA-256 over config dimensions and the contents (not the names or layout) of every tensor, decoded identity apart:
+ * two bases of equal shapes but different numbers differ. Slow (reads everything, with a progress line over 2 s) unless the
+ * source carries it (.gtq does). hex: 65 bytes. */
+gt_status gt_weights_identity(const gt_weights *w, char hex[65]);
+
+#endif
