@@ -24,10 +24,12 @@ typedef struct {
 struct gt_comm {
     const gt_comm_ops *ops;
     int rank, size;
-    int node_rank, node_size;  /* among the ranks of this machine */
+    int node_rank, node_size; /* among the ranks of this machine */
     int nodes;
-    double timeout_seconds;    /* a collective that takes longer fails with GT_ERR_LOST naming it */
-    void *data;                /* the filling's own */
+    double timeout_seconds; /* a collective that takes longer fails with GT_ERR_LOST naming it and who is missing; the
+                             * caller sets it anew for each section (setup, step, save): the slowest rank's honest work
+                             * must fit */
+    void *data;             /* the filling's own */
 };
 
 /* Starts the ranks: MPI when a launcher started us (its variables are in the environment), else this process alone.
@@ -36,16 +38,23 @@ struct gt_comm {
 gt_status gt_comm_create(gt_comm **out, double timeout_seconds);
 void gt_comm_destroy(gt_comm *c);
 
+/* Ends every rank at once with that exit code and does not return; never waits for a rank or a launcher that is gone
+ * (5 s at most). The only way out that reaches the others after a collective failed. Not collective. */
+void gt_comm_abort(gt_comm *c, int exit_code) __attribute__((noreturn));
+
 /* One process, whatever the environment says: tools and tests. */
 gt_status gt_comm_create_self(gt_comm **out);
 
-/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words. */
+/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words.
+ * When the collective itself fails, the graver of its status and mine. */
 gt_status gt_comm_agree(gt_comm *c, gt_status mine);
 
 /* Collectives: every rank calls them in the same order with the same sizes. While they wait they poll
  * gt_signals_stop_asked (GT_ERR_INTERRUPTED; afterwards only gt_comm_abort or leaving is possible) and the deadline
- * (GT_ERR_LOST). Buffers are the caller's and hold garbage after a failure. */
-gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n);    /* exact, so independent of order and size */
+ * (GT_ERR_LOST; GT_ERR_INTERNAL when another rank came to a different collective). After a failure the communicator is
+ * broken for good: every later collective fails at once, and gt_comm_destroy returns without waiting for anybody. Only the
+ * thread that created it may use it. Buffers are the caller's and hold garbage after a failure. */
+gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n); /* exact, so independent of order and size */
 gt_status gt_comm_max_i32(gt_comm *c, int32_t *buffer, size_t n);
 gt_status gt_comm_broadcast(gt_comm *c, void *buffer, size_t bytes, int root);
 gt_status gt_comm_gather(gt_comm *c, const void *mine, size_t bytes, void *all);

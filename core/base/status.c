@@ -30,7 +30,10 @@ gt_status gt_error_prefix(const char *fmt, ...)
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (n < 0) n = 0;
-    if ((size_t)n < sizeof text - 1) snprintf(text + n, sizeof text - (size_t)n, ": %s", last.message);
+    if ((size_t)n < sizeof text - 1) {
+        strncat(text, ": ", sizeof text - strlen(text) - 1);
+        strncat(text, last.message, sizeof text - strlen(text) - 1);
+    }
     memcpy(last.message, text, sizeof text);
     return last.code;
 }

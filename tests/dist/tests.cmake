@@ -1,1 +1,3 @@
 # one line a test
+gt_test(dist/test_comm.c RANKS 1 2 4)
+gt_test(dist/test_comm_faults.c)
