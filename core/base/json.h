@@ -1,11 +1,14 @@
 /* json.h - a strict reader (RFC 8259) for JSON that comes from outside: rows, tokenizer.json, safetensors headers,
  * configs. Refuses what cJSON lets pass: bytes after the value, bad UTF-8 (overlong, surrogates, above U+10FFFF), lone
  * surrogate escapes, duplicate keys, raw control characters, numbers like 01 or 1., nesting above a limit. Strings may
- * hold U+0000: lengths count. Linear time and memory in the input's size. */
+ * hold U+0000: lengths count. Linear time and memory in the input's size; a text that packs more than 1,000,000 values
+ * and one more for every 8 bytes is refused, because a value of two bytes costs about a hundred in memory. */
 #ifndef GT_JSON_H
 #define GT_JSON_H
 
 #include "status.h"
+#include "text.h" /* gt_text: writers of JSON use it */
+#include "utf8.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,11 +18,11 @@ typedef enum { GT_JSON_NULL, GT_JSON_FALSE, GT_JSON_TRUE, GT_JSON_NUMBER, GT_JSO
 
 /* A value inside a document; valid as long as the document. Treat as read-only. */
 typedef struct gt_json {
-    gt_json_type type;
+    gt_json_type type : 8;
+    bool is_integer : 1;        /* written without fraction or exponent, and fits */
     uint32_t count;             /* array elements, object members */
     double number;
     int64_t integer;            /* the number when is_integer */
-    bool is_integer;            /* written without fraction or exponent, and fits */
     const char *string;         /* decoded, `length` bytes, and a NUL behind them that is not counted */
     size_t length;
     const char *key;            /* member name inside an object, decoded, NUL behind it; else NULL */
@@ -31,7 +34,7 @@ typedef struct gt_json {
 
 typedef struct gt_json_doc gt_json_doc;
 
-enum { GT_JSON_MAX_DEPTH = 64 };
+enum { GT_JSON_MAX_DEPTH = 64, GT_JSON_FREE_VALUES = 1000000 };
 
 /* Parses text[0..size). where: a path or "file:line" for messages. The document keeps no pointer into text.
  * GT_ERR_DATA with line and column of the fault. */
@@ -45,20 +48,5 @@ bool gt_json_is_string(const gt_json *v, const char *text); /* v may be NULL */
 
 /* Whether a string (or key) holds no NUL byte, so that C strings serve for it. */
 bool gt_json_c_string(const gt_json *v);
-
-/* Appends text as a JSON string with quotes to a buffer that grows (see below): writers of JSON use these. Bytes must be
- * valid UTF-8 (others become U+FFFD). */
-typedef struct {
-    char *data; /* owned, NUL-terminated */
-    size_t size, capacity;
-    bool failed; /* out of memory: remembered */
-} gt_text;
-void gt_text_add(gt_text *t, const char *bytes, size_t size);
-void gt_text_addf(gt_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size);
-void gt_text_free(gt_text *t);
-
-/* Whether bytes are valid UTF-8; if not, *bad (may be NULL) is the offset of the first wrong byte. */
-bool gt_utf8_valid(const char *bytes, size_t size, size_t *bad);
 
 #endif

@@ -1,0 +1,25 @@
+/* text.h - a string that grows, and the writing of JSON strings into it. */
+#ifndef GT_TEXT_H
+#define GT_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Zero it to begin: gt_text t = {0}. */
+typedef struct {
+    char *data; /* owned, NUL-terminated; NULL before the first addition */
+    size_t size, capacity;
+    bool failed; /* out of memory: remembered; later additions do nothing */
+} gt_text;
+
+void gt_text_add(gt_text *t, const char *bytes, size_t size);
+void gt_text_addf(gt_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Appends bytes as a JSON string with its quotes. Bytes that are no valid UTF-8 become U+FFFD, one each. */
+void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size);
+
+/* Empties it and keeps the memory for the next use. */
+void gt_text_clear(gt_text *t);
+void gt_text_free(gt_text *t); /* NULL and zeroed structs are fine */
+
+#endif
