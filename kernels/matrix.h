@@ -20,7 +20,10 @@ typedef struct {
     const float *code2;     /* [256] */
     int block2;             /* 256 */
     float offset;           /* scale = code2[absmax8[b]] * absmax2[b/block2] + offset, product and sum rounded apart */
-    gt_dtype round_to;      /* the dtype the value is rounded to after code * scale: GT_BF16, GT_F16 or GT_F32 */
+
+    /* Every format: the dtype a decoded value is rounded to before it becomes act: GT_BF16, GT_F16, or GT_F32 for none.
+     * NF4/FP4: what the quantized weight was; a GGUF read as a bf16 base: GT_BF16. */
+    gt_dtype round_to;
 } gt_matrix;
 
 #endif

@@ -146,7 +146,7 @@ typedef struct gt_kernels {
 
     /* --- elementwise.h: y[i] = round(in[i]) between act and GT_F32 (either way; same dtype copies). */
     gt_status (*cast)(gt_exec *x, void *y, gt_dtype y_dtype, const void *in, gt_dtype in_dtype, size_t count);
-    /* Gathers / scatter-adds rows: y[i] = in[row[i]] (dtype each), dst[row[i]] = src[i] after zeroing dst (f32). */
+    /* y[i] = in[row[i]] (act), and dst[row[i]] += src[i] (f32; the rows named are distinct). */
     gt_status (*gather_rows)(gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols); /* act */
     gt_status (*scatter_rows)(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n, int cols);
 
