@@ -2,21 +2,10 @@
 #ifndef GT_SCHEDULE_H
 #define GT_SCHEDULE_H
 
-#include "status.h"
-
-typedef enum {
-    GT_SCHEDULE_LINEAR,
-    GT_SCHEDULE_COSINE,
-    GT_SCHEDULE_COSINE_WITH_MIN_LR,
-    GT_SCHEDULE_COSINE_WITH_RESTARTS,
-    GT_SCHEDULE_CONSTANT,
-    GT_SCHEDULE_CONSTANT_WITH_WARMUP,
-    GT_SCHEDULE_INVERSE_SQRT,
-    GT_SCHEDULE_POLYNOMIAL
-} gt_schedule_type;
+#include "recipe.h"
 
 typedef struct {
-    gt_schedule_type type;
+    gt_lr_schedule type;
     double learning_rate;
     long warmup_steps, total_steps;
     double num_cycles;  /* cosine: 0.5; cosine_with_restarts: 1 */
@@ -25,8 +14,8 @@ typedef struct {
     double timescale;   /* inverse_sqrt: 0 for its default (warm-up steps, or 10000 without) */
 } gt_schedule;
 
-/* "linear", "cosine", ... as HF spells them -> type; GT_ERR_CONFIG lists the names. */
-gt_status gt_schedule_parse(gt_schedule_type *out, const char *name);
+/* The schedule a recipe asks for over total_steps optimizer steps. */
+void gt_schedule_of_recipe(gt_schedule *out, const gt_recipe *r, long total_steps);
 
 /* The learning rate of the update made after `step` updates (the first uses step 0). */
 double gt_schedule_lr(const gt_schedule *s, long step);
