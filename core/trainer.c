@@ -27,7 +27,7 @@ gt_status gt_window_begin(gt_trainer *t, int micros, uint64_t supervised)
     w->supervised = supervised;
     int bits = 0; /* ceil(log2(supervised)) */
     while (((uint64_t)1 << bits) < supervised) bits++;
-    w->shift = 52 - bits;
+    w->shift = 43 - bits;
     return GT_OK;
 }
 

@@ -6,7 +6,7 @@
  *     sum[i] = sum over micro-batches of round(g[i] * 2^shift),   mean gradient = sum[i] / 2^shift / supervised tokens
  *
  * with shift chosen from the window's number of supervised tokens, known before it starts: a mean gradient has range
- * +-1024 and resolution 2^-52. Every float32 that matters survives unrounded. */
+ * +-1024 and resolution 2^-43 (1.1e-13). */
 #ifndef GT_TRAINER_H
 #define GT_TRAINER_H
 

@@ -163,7 +163,7 @@ typedef struct gt_kernels {
                        double beta1, double beta2, double eps, double weight_decay, double bc1, double bc2);
 
     /* --- reduce.h: exact sums in 64-bit fixed point. sum[i] += round(g[i] * 2^shift); *bad |= 1 if any g is not finite or a
-     * term or sum leaves +-2^62. */
+     * term or sum leaves +-2^53 (so that 512 ranks cannot overflow). */
     gt_status (*fix_add)(gt_exec *x, int64_t *sum, const float *g, size_t n, int shift, int *bad);
     /* g[i] = (float)(sum[i] * scale), in double. */
     gt_status (*fix_get)(gt_exec *x, float *g, const int64_t *sum, size_t n, double scale);
