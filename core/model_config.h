@@ -6,6 +6,7 @@
 #include "status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { GT_MAX_LAYERS = 512, GT_MAX_EOS = 16 };
@@ -33,6 +34,12 @@ typedef struct {
  * GT_ERR_DATA: not JSON, a missing or out-of-range field, or a feature no Gemma 3 has (rope type, soft-capping of
  * attention, bias, another activation): the message names the field, its value and what is accepted. */
 gt_status gt_model_config_parse(gt_model_config *out, const char *text, size_t bytes, const char *where);
+
+/* Takes what a generation_config.json says about the ids that end an answer (eos_token_id); *c is otherwise untouched. */
+gt_status gt_model_config_parse_generation(gt_model_config *c, const char *text, size_t bytes, const char *where);
+
+/* GT_ERR_DATA unless the dimensions fit together: layers within GT_MAX_LAYERS, heads divisible, head_dim even. */
+gt_status gt_model_config_check(const gt_model_config *c, const char *where);
 
 /* Writes the config as a flat gemma3_text config.json that transformers reads (for `export`), malloc'ed into *out
  * (caller frees). torch_dtype: "bfloat16" or "float32". extra: NULL, or text of one more member

@@ -1,1 +1,2 @@
 # one line a test
+gt_test(core/test_safetensors.c)
