@@ -177,7 +177,7 @@ static gt_status rope_object(const gt_json *v, const char *where, const char *na
 /* rope_parameters as transformers 5 writes it; wins over the older keys. */
 static gt_status read_rope_parameters(const reader *r, const gt_json *v, gt_model_config *c)
 {
-    reader all, kind;
+    reader all = *r, kind = *r;
     double local = 1;
     GT_TRY(rope_object(v, r->where, "rope_parameters", &all));
     const gt_json *full = get(&all, "full_attention"), *sliding = get(&all, "sliding_attention");
@@ -207,7 +207,7 @@ static gt_status read_rope(const reader *r, gt_model_config *c)
     GT_TRY(read_number(r, "rope_local_base_freq", &c->rope_local_base_freq));
     v = get(r, "rope_scaling");
     if (!v) return GT_OK;
-    reader scaling;
+    reader scaling = *r;
     GT_TRY(rope_object(v, r->where, "rope_scaling", &scaling));
     return read_scaling(&scaling, "rope_scaling", &c->rope_factor);
 }

@@ -63,7 +63,7 @@ static gt_status make_header(gt_text *text, size_t *total, const char *path, con
     gt_text_add(text, "\0\0\0\0\0\0\0\0", 8);
     add_metadata(text, metadata);
     for (size_t i = 0; i < count; i++) {
-        size_t bytes, begin = end;
+        size_t bytes = 0, begin = end;
         GT_TRY(spec_bytes(&spec[i], &bytes, path));
         if (!gt_add_size(end, bytes, &end))
             return GT_FAIL(GT_ERR_ARG, "%s: the sum of its tensors overflows", path);
