@@ -1,3 +1,4 @@
 # one line a test
 gt_test(dist/test_comm.c RANKS 1 2 4)
 gt_test(dist/test_comm_faults.c)
+gt_test(dist/test_shard.c)

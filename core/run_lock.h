@@ -1,0 +1,25 @@
+/* run_lock.h - one run a folder. The lock is a flock on `run.lock`, so it ends with its process however that ends; the
+ * text inside (pid, host, job) is for the message and for file systems whose locks do not reach other machines. */
+#ifndef GT_RUN_LOCK_H
+#define GT_RUN_LOCK_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct gt_run_lock gt_run_lock;
+
+/* Takes the lock of an existing folder, for one process (rank 0). A lock whose holder is gone is taken over.
+ * GT_ERR_CONFIG: held; says by which pid, host and job. GT_ERR_IO: the folder cannot be written. */
+gt_status gt_run_lock_take(gt_run_lock **out, const char *folder);
+void gt_run_lock_release(gt_run_lock *l); /* NULL is fine */
+
+/* The done marker `done.json`: a run that has one is finished, and nothing else says so (exit codes of launchers lie).
+ * Written last, whole or not at all. steps: optimizer steps done. read: *steps = -1 when there is no marker;
+ * GT_ERR_DATA when it is damaged. clear: for a run that goes on after all; no marker is fine. */
+gt_status gt_run_done_write(const char *folder, int64_t steps);
+gt_status gt_run_done_read(const char *folder, int64_t *steps);
+gt_status gt_run_done_clear(const char *folder);
+
+#endif
