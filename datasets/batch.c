@@ -17,7 +17,8 @@ static gt_status measure(const gt_sample *const *sample, int count, gt_batch *b)
         tokens += s->n;
         b->longest = gt_max_int(b->longest, s->n);
         if (tokens > INT32_MAX)
-            return GT_FAIL(GT_ERR_DATA, "a batch of more than %d tokens; lower per_device_train_batch_size or max_length",
+            return GT_FAIL(GT_ERR_DATA,
+                           "a batch of more than %d tokens; lower per_device_train_batch_size or max_length",
                            INT32_MAX);
     }
     b->n = (int)tokens;

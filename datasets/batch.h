@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 typedef struct {
-    int n;                      /* tokens, all documents together */
-    const int32_t *ids;         /* [n] */
-    const int32_t *pos;         /* [n] position inside the document: restarts at 0 */
+    int n;              /* tokens, all documents together */
+    const int32_t *ids; /* [n] */
+    const int32_t *pos; /* [n] position inside the document: restarts at 0 */
     int docs;
     const int32_t *doc_begin;   /* [docs + 1] document d is rows doc_begin[d] ... doc_begin[d+1]-1; the last is n */
     const uint64_t *doc_sample; /* [docs] the document's global sample id (its gt_sample.row), the key of its dropout */

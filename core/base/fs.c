@@ -43,8 +43,10 @@ gt_status gt_map_open(gt_map *out, const char *path)
     gt_status st = m.path ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its name", path);
     if (st == GT_OK && size > 0) {
         void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-        if (p == MAP_FAILED) st = GT_FAIL(GT_ERR_IO, "%s: cannot map %zu bytes: %s", path, size, strerror(errno));
-        else m.data = p;
+        if (p == MAP_FAILED)
+            st = GT_FAIL(GT_ERR_IO, "%s: cannot map %zu bytes: %s", path, size, strerror(errno));
+        else
+            m.data = p;
     }
     close(fd);
     if (st != GT_OK) {
@@ -77,9 +79,12 @@ gt_status gt_fs_read(char **out, size_t *size, const char *path, size_t limit)
     while (st == GT_OK && got < n) {
         ssize_t r = read(fd, text + got, n - got);
         if (r < 0 && errno == EINTR) continue;
-        if (r < 0) st = GT_FAIL(GT_ERR_IO, "%s: %s", path, strerror(errno));
-        else if (r == 0) break; /* cut while we read: what is there is the file */
-        else got += (size_t)r;
+        if (r < 0)
+            st = GT_FAIL(GT_ERR_IO, "%s: %s", path, strerror(errno));
+        else if (r == 0)
+            break; /* cut while we read: what is there is the file */
+        else
+            got += (size_t)r;
     }
     close(fd);
     if (st != GT_OK) {

@@ -50,4 +50,7 @@ static gt_status remove_at(int at, const char *name, const char *shown, int dept
     return GT_OK;
 }
 
-gt_status gt_fs_remove_tree(const char *path) { return remove_at(AT_FDCWD, path, path, 0); }
+gt_status gt_fs_remove_tree(const char *path)
+{
+    return remove_at(AT_FDCWD, path, path, 0);
+}

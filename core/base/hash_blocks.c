@@ -15,7 +15,10 @@ _Alignas(16) static const uint32_t K[64] = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-static inline uint32_t ror(uint32_t x, int n) { return (x >> n) | (x << (32 - n)); }
+static inline uint32_t ror(uint32_t x, int n)
+{
+    return (x >> n) | (x << (32 - n));
+}
 
 void gt_sha256_blocks_c(uint32_t h[8], const uint8_t *p, size_t count)
 {
@@ -64,8 +67,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_ni(uint32_t h[8],
     for (; count > 0; count--, p += 64) {
         const __m128i abef0 = abef, cdgh0 = cdgh;
         __m128i m[4];
-        for (int i = 0; i < 4; i++)
-            m[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), big_endian);
+        for (int i = 0; i < 4; i++) m[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), big_endian);
 #pragma GCC unroll 16
         for (int r = 0; r < 16; r++) { /* four rounds a turn, words 4r..4r+3 */
             __m128i w = _mm_add_epi32(m[r & 3], _mm_load_si128((const __m128i *)(K + 4 * r)));

@@ -128,10 +128,14 @@ static bool hex4(parser *p, uint32_t *unit)
     uint32_t u = 0;
     for (int i = 0; i < 4; i++) {
         char c = p->at[i];
-        if (c >= '0' && c <= '9') u = u << 4 | (uint32_t)(c - '0');
-        else if (c >= 'a' && c <= 'f') u = u << 4 | (uint32_t)(c - 'a' + 10);
-        else if (c >= 'A' && c <= 'F') u = u << 4 | (uint32_t)(c - 'A' + 10);
-        else return false;
+        if (c >= '0' && c <= '9')
+            u = u << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            u = u << 4 | (uint32_t)(c - 'a' + 10);
+        else if (c >= 'A' && c <= 'F')
+            u = u << 4 | (uint32_t)(c - 'A' + 10);
+        else
+            return false;
     }
     p->at += 4;
     *unit = u;
@@ -147,12 +151,23 @@ static gt_status parse_escape(parser *p, char **to)
     switch (c) {
     case '"':
     case '\\':
-    case '/': break;
-    case 'b': c = '\b'; break;
-    case 'f': c = '\f'; break;
-    case 'n': c = '\n'; break;
-    case 'r': c = '\r'; break;
-    case 't': c = '\t'; break;
+    case '/':
+        break;
+    case 'b':
+        c = '\b';
+        break;
+    case 'f':
+        c = '\f';
+        break;
+    case 'n':
+        c = '\n';
+        break;
+    case 'r':
+        c = '\r';
+        break;
+    case 't':
+        c = '\t';
+        break;
     case 'u': {
         uint32_t u, low;
         if (!hex4(p, &u)) return fail_at(p, escape, "\\u needs four hexadecimal digits");
@@ -166,7 +181,8 @@ static gt_status parse_escape(parser *p, char **to)
         *to += gt_utf8_encode(*to, u);
         return GT_OK;
     }
-    default: return fail_at(p, escape, "unknown escape in a string");
+    default:
+        return fail_at(p, escape, "unknown escape in a string");
     }
     *(*to)++ = c;
     return GT_OK;
@@ -182,7 +198,8 @@ static gt_status parse_string(parser *p, const char **string, size_t *length)
         while (p->at < p->end) {
             unsigned char c = (unsigned char)*p->at;
             if (c == '"' || c == '\\' || c < 0x20) break;
-            if (c < 0x80) p->at++;
+            if (c < 0x80)
+                p->at++;
             else {
                 int n = gt_utf8_decode(p->at, (size_t)(p->end - p->at), NULL);
                 if (n == 0) return fail_at(p, p->at, "invalid UTF-8");
@@ -205,7 +222,10 @@ static gt_status parse_string(parser *p, const char **string, size_t *length)
     return GT_OK;
 }
 
-static bool digit(const parser *p) { return p->at < p->end && *p->at >= '0' && *p->at <= '9'; }
+static bool digit(const parser *p)
+{
+    return p->at < p->end && *p->at >= '0' && *p->at <= '9';
+}
 
 static gt_status parse_number(parser *p, gt_json **out)
 {
@@ -220,8 +240,10 @@ static gt_status parse_number(parser *p, gt_json **out)
     bool fits = true, whole = true;
     for (; digit(p); p->at++) {
         uint64_t d = (uint64_t)(*p->at - '0');
-        if (magnitude > (UINT64_MAX - d) / 10) fits = false;
-        else magnitude = magnitude * 10 + d;
+        if (magnitude > (UINT64_MAX - d) / 10)
+            fits = false;
+        else
+            magnitude = magnitude * 10 + d;
     }
     if (p->at < p->end && *p->at == '.') {
         p->at++;
@@ -259,8 +281,11 @@ static bool same_key(const gt_json *a, const char *key, size_t length)
 
 static gt_status fail_duplicate(const parser *p, const gt_json *member)
 {
-    char what[128];
-    snprintf(what, sizeof what, "the key '%.64s' appears twice in one object", member->key);
+    char what[128], key[64];
+    size_t n = 0; /* no control characters of a stranger's on our terminal */
+    for (const char *c = member->key; *c && n < sizeof key - 1; c++) key[n++] = (unsigned char)*c < 0x20 ? '?' : *c;
+    key[n] = '\0';
+    snprintf(what, sizeof what, "the key '%s' appears twice in one object", key);
     return fail_at(p, p->text + member->offset, what);
 }
 
@@ -335,7 +360,8 @@ static gt_status parse_members(parser *p, gt_json *v)
 static gt_status parse_literal(parser *p, gt_json **out, const char *word, gt_json_type type)
 {
     size_t n = strlen(word);
-    if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0) return fail_at(p, p->at, "a value is expected here");
+    if ((size_t)(p->end - p->at) < n || memcmp(p->at, word, n) != 0)
+        return fail_at(p, p->at, "a value is expected here");
     GT_TRY(new_value(p, out, type));
     p->at += n;
     return GT_OK;
@@ -366,10 +392,14 @@ static gt_status parse_value(parser *p, gt_json **out)
         *out = v;
         return GT_OK;
     }
-    case 't': return parse_literal(p, out, "true", GT_JSON_TRUE);
-    case 'f': return parse_literal(p, out, "false", GT_JSON_FALSE);
-    case 'n': return parse_literal(p, out, "null", GT_JSON_NULL);
-    default: break;
+    case 't':
+        return parse_literal(p, out, "true", GT_JSON_TRUE);
+    case 'f':
+        return parse_literal(p, out, "false", GT_JSON_FALSE);
+    case 'n':
+        return parse_literal(p, out, "null", GT_JSON_NULL);
+    default:
+        break;
     }
     if (*p->at == '-' || digit(p)) return parse_number(p, out);
     if (p->at == p->text && p->end - p->at >= 3 && memcmp(p->at, "\xef\xbb\xbf", 3) == 0)
@@ -401,7 +431,10 @@ gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const 
     return GT_OK;
 }
 
-const gt_json *gt_json_root(const gt_json_doc *d) { return d->root; }
+const gt_json *gt_json_root(const gt_json_doc *d)
+{
+    return d->root;
+}
 
 void gt_json_free(gt_json_doc *d)
 {

@@ -14,22 +14,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { GT_JSON_NULL, GT_JSON_FALSE, GT_JSON_TRUE, GT_JSON_NUMBER, GT_JSON_STRING, GT_JSON_ARRAY, GT_JSON_OBJECT } gt_json_type;
+typedef enum {
+    GT_JSON_NULL,
+    GT_JSON_FALSE,
+    GT_JSON_TRUE,
+    GT_JSON_NUMBER,
+    GT_JSON_STRING,
+    GT_JSON_ARRAY,
+    GT_JSON_OBJECT
+} gt_json_type;
 
 /* A value inside a document; valid as long as the document. Treat as read-only. */
 typedef struct gt_json {
     gt_json_type type : 8;
-    bool is_integer : 1;        /* written without fraction or exponent, and fits */
-    uint32_t count;             /* array elements, object members */
+    bool is_integer : 1; /* written without fraction or exponent, and fits */
+    uint32_t count;      /* array elements, object members */
     double number;
-    int64_t integer;            /* the number when is_integer */
-    const char *string;         /* decoded, `length` bytes, and a NUL behind them that is not counted */
+    int64_t integer;    /* the number when is_integer */
+    const char *string; /* decoded, `length` bytes, and a NUL behind them that is not counted */
     size_t length;
-    const char *key;            /* member name inside an object, decoded, NUL behind it; else NULL */
+    const char *key; /* member name inside an object, decoded, NUL behind it; else NULL */
     size_t key_length;
     const struct gt_json *child; /* first element or member */
     const struct gt_json *next;  /* next sibling */
-    size_t offset;              /* byte offset in the text, for messages */
+    size_t offset;               /* byte offset in the text, for messages */
 } gt_json;
 
 typedef struct gt_json_doc gt_json_doc;

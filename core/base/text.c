@@ -72,14 +72,26 @@ void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size)
         i = plain;
         if (i == size) break;
         switch (bytes[i]) {
-        case '"': gt_text_add(t, "\\\"", 2); break;
-        case '\\': gt_text_add(t, "\\\\", 2); break;
-        case '\n': gt_text_add(t, "\\n", 2); break;
-        case '\t': gt_text_add(t, "\\t", 2); break;
-        case '\r': gt_text_add(t, "\\r", 2); break;
+        case '"':
+            gt_text_add(t, "\\\"", 2);
+            break;
+        case '\\':
+            gt_text_add(t, "\\\\", 2);
+            break;
+        case '\n':
+            gt_text_add(t, "\\n", 2);
+            break;
+        case '\t':
+            gt_text_add(t, "\\t", 2);
+            break;
+        case '\r':
+            gt_text_add(t, "\\r", 2);
+            break;
         default:
-            if ((unsigned char)bytes[i] < 0x20) gt_text_addf(t, "\\u%04x", (unsigned)bytes[i]);
-            else gt_text_add(t, "\xef\xbf\xbd", 3);
+            if ((unsigned char)bytes[i] < 0x20)
+                gt_text_addf(t, "\\u%04x", (unsigned)bytes[i]);
+            else
+                gt_text_add(t, "\xef\xbf\xbd", 3);
         }
         i++;
     }

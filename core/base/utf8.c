@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-static bool continues(uint8_t b) { return (b & 0xc0u) == 0x80u; }
+static bool continues(uint8_t b)
+{
+    return (b & 0xc0u) == 0x80u;
+}
 
 int gt_utf8_decode(const char *bytes, size_t size, uint32_t *scalar)
 {
@@ -13,7 +16,8 @@ int gt_utf8_decode(const char *bytes, size_t size, uint32_t *scalar)
     if (p[0] < 0x80) {
         c = p[0];
         n = 1;
-    } else if (p[0] < 0xc2) return 0; /* a stray continuation, or overlong */
+    } else if (p[0] < 0xc2)
+        return 0; /* a stray continuation, or overlong */
     else if (p[0] < 0xe0) {
         if (size < 2 || !continues(p[1])) return 0;
         c = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);

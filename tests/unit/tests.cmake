@@ -1,1 +1,10 @@
 # one line a test
+gt_test(unit/test_status.c)
+gt_test(unit/test_arena.c)
+gt_test(unit/test_pool.c)
+gt_test(unit/test_rng.c)
+gt_test(unit/test_dtype.c)
+gt_test(unit/test_fs.c)
+gt_test(unit/test_hash.c)
+gt_test(unit/test_text.c)
+gt_test(unit/test_json.c)

@@ -1,0 +1,97 @@
+#include "testing.h"
+
+#include "fs.h"
+#include "hash.h"
+#include "hash_blocks.h"
+#include "rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void check(const char *text, size_t size, const char *want)
+{
+    gt_sha256 s;
+    uint8_t digest[32];
+    char hex[65];
+    gt_sha256_init(&s);
+    gt_sha256_add(&s, text, size);
+    gt_sha256_end(&s, digest);
+    gt_hex(hex, digest);
+    assert_string_equal(hex, want);
+}
+
+/* FIPS 180-4's example messages. */
+static void published_digests_are_met(void **state)
+{
+    (void)state;
+    check("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    check("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    const char *two = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    check(two, strlen(two), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    char *million = malloc(1000000);
+    memset(million, 'a', 1000000);
+    check(million, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    free(million);
+}
+
+static void pieces_of_any_size_give_the_digest_of_the_whole(void **state)
+{
+    (void)state;
+    uint8_t data[300], whole[32], parts[32];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)gt_rng_u64(1, i);
+    for (size_t n = 0; n <= sizeof data; n++) {
+        gt_sha256 s;
+        gt_sha256_init(&s);
+        gt_sha256_add(&s, data, n);
+        gt_sha256_end(&s, whole);
+        gt_sha256_init(&s);
+        for (size_t at = 0, step = 1; at < n; at += step, step = step * 3 % 71 + 1) {
+            if (step > n - at) step = n - at;
+            gt_sha256_add(&s, data + at, step);
+        }
+        gt_sha256_end(&s, parts);
+        assert_memory_equal(whole, parts, 32);
+    }
+}
+
+static void the_processors_instructions_agree_with_plain_c(void **state)
+{
+    (void)state;
+    uint8_t data[64 * 9];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)gt_rng_u64(2, i);
+    uint32_t a[8], b[8];
+    for (int i = 0; i < 8; i++) a[i] = b[i] = (uint32_t)gt_rng_u64(3, (uint64_t)i);
+    gt_sha256_blocks_c(a, data, 9);
+    gt_sha256_blocks()(b, data, 9);
+    assert_memory_equal(a, b, sizeof a);
+    if (gt_sha256_blocks() == gt_sha256_blocks_c) print_message("this processor has no SHA instructions\n");
+}
+
+static void a_file_has_the_digest_of_its_bytes(void **state)
+{
+    (void)state;
+    char *path = gt_fs_join(temp_dir(), "abc");
+    uint8_t digest[32];
+    char hex[65];
+    assert_ok(gt_fs_write(path, "abc", 3));
+    assert_ok(gt_sha256_file(digest, path));
+    gt_hex(hex, digest);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_ok(gt_fs_write(path, "", 0));
+    assert_ok(gt_sha256_file(digest, path));
+    gt_hex(hex, digest);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_fails(gt_sha256_file(digest, "/nonexistent/file"), GT_ERR_IO, "/nonexistent/file");
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_digests_are_met),
+        cmocka_unit_test(pieces_of_any_size_give_the_digest_of_the_whole),
+        cmocka_unit_test(the_processors_instructions_agree_with_plain_c),
+        cmocka_unit_test(a_file_has_the_digest_of_its_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+#include "testing.h"
+
+#include "text.h"
+#include "utf8.h"
+
+#include <string.h>
+
+static void text_grows_by_bytes_and_by_formats(void **state)
+{
+    (void)state;
+    gt_text t = {0};
+    for (int i = 0; i < 1000; i++) gt_text_addf(&t, "%d,", i);
+    gt_text_add(&t, "a\0b", 3);
+    assert_int_equal(t.size, 10 * 2 + 90 * 3 + 900 * 4 + 3);
+    assert_memory_equal(t.data, "0,1,2,", 6);
+    assert_memory_equal(t.data + t.size - 3, "a\0b", 4);
+    gt_text_clear(&t);
+    assert_int_equal(t.size, 0);
+    gt_text_add(&t, "", 0);
+    assert_string_equal(t.data, "");
+    gt_text_free(&t);
+    gt_text_free(&t);
+    gt_text_free(NULL);
+}
+
+static void json_strings_are_escaped_and_mended(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *want;
+    } c[] = {
+        {"plain", 5, "\"plain\""},
+        {"", 0, "\"\""},
+        {"q\"b\\n\nt\tr\r", 10, "\"q\\\"b\\\\n\\nt\\tr\\r\""},
+        {"\0\x1f", 2, "\"\\u0000\\u001f\""},
+        {"\xed\x95\x9c", 3, "\"\xed\x95\x9c\""},
+        {"a\xff\xfe z", 5, "\"a\xef\xbf\xbd\xef\xbf\xbd z\""},
+        {"\xed\x95", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\""},
+    };
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        gt_text t = {0};
+        gt_text_add_json_string(&t, c[i].bytes, c[i].size);
+        assert_string_equal(t.data, c[i].want);
+        gt_text_free(&t);
+    }
+}
+
+static void every_scalar_is_encoded_and_decoded_and_nothing_else(void **state)
+{
+    (void)state;
+    char b[4];
+    for (uint32_t c = 0; c <= 0x10ffff; c++) {
+        uint32_t back = 1;
+        int n = gt_utf8_encode(b, c);
+        int m = gt_utf8_decode(b, (size_t)n, &back);
+        bool surrogate = c >= 0xd800 && c < 0xe000;
+        if (m != n || back != (surrogate ? 0xfffd : c)) fail_msg("U+%04X gives U+%04X", c, back);
+        if (gt_utf8_decode(b, (size_t)n - 1, NULL) != 0) fail_msg("U+%04X decodes when cut", c);
+    }
+    assert_int_equal(gt_utf8_encode(b, 0x110000), 3);
+}
+
+static void wrong_utf8_is_found_at_its_first_byte(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t bad;
+    } c[] = {
+        {"\x80", 0},
+        {"abcdefgh\xbfz", 8},
+        {"a\xc0\x80", 1},
+        {"\xc1\xbf", 0},
+        {"\xe0\x80\x80", 0},
+        {"\xe0\x9f\xbf", 0},
+        {"\xed\xa0\x80", 0},
+        {"\xed\xbf\xbf", 0},
+        {"\xf0\x80\x80\x80", 0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xfe", 0},
+        {"\xff", 0},
+        {"ab\xe2\x82", 2},
+        {"\xed\x95\x9c\xed\x95", 3},
+        {"\xf0\x9f\x98", 0},
+        {"\xc3(", 0},
+        {"01234567\xed\x95\x9c\xff", 11},
+    };
+    size_t bad;
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        bad = 99;
+        assert_false(gt_utf8_valid(c[i].bytes, strlen(c[i].bytes), &bad));
+        assert_int_equal(bad, c[i].bad);
+    }
+    assert_true(gt_utf8_valid("", 0, &bad));
+    assert_true(gt_utf8_valid("abc\0def\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", 17, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_grows_by_bytes_and_by_formats),
+        cmocka_unit_test(json_strings_are_escaped_and_mended),
+        cmocka_unit_test(every_scalar_is_encoded_and_decoded_and_nothing_else),
+        cmocka_unit_test(wrong_utf8_is_found_at_its_first_byte),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
