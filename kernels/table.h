@@ -72,6 +72,8 @@ typedef struct {
     void *dq;          /* [n, heads, d] act, stride q_stride */
     void *dk, *dv;     /* act, laid out as k and v (stride kv.stride), row r of dk belongs to row r of the batch; span s's
                         * keys are rows q_begin ... q_begin + q_len - 1 */
+    void *buffer;      /* partial sums of dk and dv: gt_kernels.attention_bwd_buffer_bytes(dims) bytes, 64-byte aligned */
+    size_t buffer_bytes;
 } gt_attn_grad;
 
 /* The tied head and its loss over chosen rows. z = xf E^T; loss_i = logsumexp(z_i) - z_i[target_i].
@@ -90,7 +92,8 @@ typedef struct {
 
 /* What sizes scratch: the largest of everything that will be asked for. */
 typedef struct {
-    int hidden, inter, heads, kv_heads, head_dim, vocab, max_tokens, lora_rank;
+    int hidden, inter, heads, kv_heads, head_dim, vocab, lora_rank;
+    int max_tokens; /* rows of a call, and keys of one document or cache */
 } gt_kernel_dims;
 
 typedef struct gt_kernels {
@@ -131,6 +134,8 @@ typedef struct gt_kernels {
 
     /* --- attention.h */
     gt_status (*attention)(gt_exec *x, const gt_attn *a);
+    /* Bytes of gt_attn_grad.buffer for a batch of up to max_tokens rows; may be 0. */
+    size_t (*attention_bwd_buffer_bytes)(const gt_kernel_dims *dims);
     gt_status (*attention_bwd)(gt_exec *x, const gt_attn_grad *a);
 
     /* --- mlp.h: h = round(round(gelu(gate)) * up), [count] act. */
