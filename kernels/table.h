@@ -140,7 +140,7 @@ typedef struct gt_kernels {
 
     /* --- mlp.h: h = round(round(gelu(gate)) * up), [count] act. */
     gt_status (*geglu)(gt_exec *x, void *h, const void *gate, const void *up, size_t count);
-    /* dgate, dup from dh (act); in place: dgate may be gate, dup may be up. h_out (may be NULL): recomputed h. */
+    /* dgate, dup from dh (act); in place: dgate may be gate, dup may be up. */
     gt_status (*geglu_bwd)(gt_exec *x, void *dgate, void *dup, const void *dh, const void *gate, const void *up,
                            size_t count);
 

@@ -1,0 +1,64 @@
+#include "tables.h"
+
+#include "adamw.h"
+#include "attention.h"
+#include "checked.h"
+#include "cpu_path.h"
+#include "decode.h"
+#include "dropout.h"
+#include "elementwise.h"
+#include "embed.h"
+#include "matmul.h"
+#include "mlp.h"
+#include "norm.h"
+#include "reduce.h"
+#include "rope.h"
+#include "xent.h"
+
+static size_t scratch_bytes(const gt_kernel_dims *d)
+{
+    size_t head = (size_t)d->hidden * sizeof(double), attention = gt_attention_ref_scratch(d->max_tokens, d->head_dim);
+    return gt_align_up(gt_max_size(head, attention), 64);
+}
+
+/* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
+#define TABLE(suffix, dtype, words)                                                                                    \
+    {                                                                                                                  \
+        .name = "cpu", .path = words, .act = dtype, .scratch_bytes = scratch_bytes, .embed = gt_embed_ref_##suffix,    \
+        .decode = gt_decode_ref_##suffix, .gemm = gt_gemm_ref_##suffix, .rmsnorm = gt_rmsnorm_ref_##suffix,            \
+        .rmsnorm_add = gt_rmsnorm_add_ref_##suffix, .rmsnorm_bwd = gt_rmsnorm_bwd_ref_##suffix,                        \
+        .norm_rope = gt_norm_rope_ref_##suffix, .norm_rope_bwd = gt_norm_rope_bwd_ref_##suffix,                        \
+        .attention = gt_attention_ref_##suffix, .attention_bwd = gt_attention_bwd_ref_##suffix,                        \
+        .geglu = gt_geglu_ref_##suffix, .geglu_bwd = gt_geglu_bwd_ref_##suffix, .dropout = gt_dropout_ref_##suffix,    \
+        .cast = gt_cast_ref_##suffix, .gather_rows = gt_gather_rows_ref_##suffix, .scatter_rows = gt_scatter_rows,     \
+        .head_buffer_bytes = gt_head_buffer_bytes_ref, .head_loss = gt_head_loss_ref_##suffix,                         \
+        .head_logits = gt_head_logits_ref_##suffix, .adamw = gt_adamw_ref, .fix_add = gt_fix_add_ref,                  \
+        .fix_get = gt_fix_get_ref, .sum_squares = gt_sum_squares_ref,                                                  \
+    }
+
+static const gt_kernels f32_table[] = {
+    TABLE(f32, GT_F32, "plain C"),         TABLE(f32, GT_F32, "avx2"),
+    TABLE(f32, GT_F32, "avx512_core"),     TABLE(f32, GT_F32, "avx512_core_bf16"),
+    TABLE(f32, GT_F32, "avx512_core_amx"),
+};
+
+static const gt_kernels bf16_table[] = {
+    TABLE(bf16, GT_BF16, "plain C (bf16 by float32)"),
+    TABLE(bf16, GT_BF16, "avx2 (bf16 by float32)"),
+    TABLE(bf16, GT_BF16, "avx512_core"),
+    TABLE(bf16, GT_BF16, "avx512_core_bf16"),
+    TABLE(bf16, GT_BF16, "avx512_core_amx"),
+};
+
+const gt_kernels *gt_kernels_cpu(gt_dtype act)
+{
+    gt_cpu_path path = gt_cpu_path_current();
+    switch (act) {
+    case GT_F32:
+        return &f32_table[path];
+    case GT_BF16:
+        return &bf16_table[path];
+    default:
+        return NULL;
+    }
+}

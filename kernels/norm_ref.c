@@ -1,0 +1,91 @@
+#include "norm.h"
+
+#include "ref_access.h"
+
+#include <math.h>
+
+typedef struct {
+    gt_dtype act, dx_dtype, dy_dtype;
+    bool accumulate;
+    void *out;
+    const void *base, *in, *dy;
+    const float *g;
+    int cols;
+    double eps;
+} job;
+
+static double inverse_rms(const job *j, ptrdiff_t at)
+{
+    double sum = 0;
+    for (int c = 0; c < j->cols; c++) {
+        double v = gt_ref_get(j->act, j->in, at + c);
+        sum += v * v;
+    }
+    return 1.0 / sqrt(sum / j->cols + j->eps);
+}
+
+static void norm_row(void *context, int task, int worker)
+{
+    (void)worker;
+    const job *j = context;
+    ptrdiff_t at = (ptrdiff_t)task * j->cols;
+    double r = inverse_rms(j, at);
+    for (int c = 0; c < j->cols; c++) {
+        double y = gt_ref_get(j->act, j->in, at + c) * r * (double)j->g[c];
+        if (j->base) y = gt_ref_get(j->act, j->base, at + c) + gt_ref_round(j->act, y);
+        gt_ref_put(j->act, j->out, at + c, y);
+    }
+}
+
+static void norm_bwd_row(void *context, int task, int worker)
+{
+    (void)worker;
+    const job *j = context;
+    ptrdiff_t at = (ptrdiff_t)task * j->cols;
+    double r = inverse_rms(j, at), mean = 0;
+    for (int c = 0; c < j->cols; c++)
+        mean += gt_ref_get(j->dy_dtype, j->dy, at + c) * (double)j->g[c] * gt_ref_get(j->act, j->in, at + c) * r;
+    mean /= j->cols;
+    for (int c = 0; c < j->cols; c++) {
+        double u = gt_ref_get(j->dy_dtype, j->dy, at + c) * (double)j->g[c];
+        double dx = r * (u - gt_ref_get(j->act, j->in, at + c) * r * mean);
+        if (j->accumulate) dx += gt_ref_get(j->dx_dtype, j->out, at + c);
+        gt_ref_put(j->dx_dtype, j->out, at + c, dx);
+    }
+}
+
+gt_status gt_rmsnorm_bwd_check(gt_dtype act, gt_dtype dx_dtype, bool accumulate, gt_dtype dy_dtype)
+{
+    if ((dx_dtype != act && dx_dtype != GT_F32) || (dy_dtype != act && dy_dtype != GT_F32))
+        return GT_FAIL(GT_ERR_ARG, "norm backward from %s to %s; expected %s or F32", gt_dtype_name(dy_dtype),
+                       gt_dtype_name(dx_dtype), gt_dtype_name(act));
+    if (accumulate && dx_dtype != GT_F32)
+        return GT_FAIL(GT_ERR_ARG, "norm backward accumulates into %s; expected F32", gt_dtype_name(dx_dtype));
+    return GT_OK;
+}
+
+#define INSTANCE(suffix, type)                                                                                         \
+    gt_status gt_rmsnorm_ref_##suffix(gt_exec *x, void *y, const void *in, const float *g, int rows, int cols,         \
+                                      float eps)                                                                       \
+    {                                                                                                                  \
+        job j = {.act = type, .out = y, .in = in, .g = g, .cols = cols, .eps = (double)eps};                           \
+        gt_pool_run(x->pool, rows, norm_row, &j);                                                                      \
+        return GT_OK;                                                                                                  \
+    }                                                                                                                  \
+    gt_status gt_rmsnorm_add_ref_##suffix(gt_exec *x, void *out, const void *base, const void *in, const float *g,     \
+                                          int rows, int cols, float eps)                                               \
+    {                                                                                                                  \
+        job j = {.act = type, .out = out, .base = base, .in = in, .g = g, .cols = cols, .eps = (double)eps};           \
+        gt_pool_run(x->pool, rows, norm_row, &j);                                                                      \
+        return GT_OK;                                                                                                  \
+    }                                                                                                                  \
+    gt_status gt_rmsnorm_bwd_ref_##suffix(gt_exec *x, void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy,    \
+                                          gt_dtype dy_dtype, const void *in, const float *g, int rows, int cols,       \
+                                          float eps)                                                                   \
+    {                                                                                                                  \
+        GT_TRY(gt_rmsnorm_bwd_check(type, dx_dtype, accumulate, dy_dtype));                                            \
+        job j = {type, dx_dtype, dy_dtype, accumulate, dx, NULL, in, dy, g, cols, (double)eps};                        \
+        gt_pool_run(x->pool, rows, norm_bwd_row, &j);                                                                  \
+        return GT_OK;                                                                                                  \
+    }
+GT_REF_EACH(INSTANCE)
