@@ -1,6 +1,6 @@
 /* recipe.h - what a run shall do: one flat JSON object with the keys of TRL's SFTConfig and ModelConfig, Hugging Face's
  * TrainingArguments and PEFT's LoraConfig, and a few of our own. A field is named exactly as its key; one table
- * (gt_recipe_keys) holds every key's type, default, range and meaning, and docs/recipe.md is printed from it. */
+ * (gt_recipe_key_at) holds every key's type, default, range and meaning, and docs/recipe.md is printed from it. */
 #ifndef GT_RECIPE_H
 #define GT_RECIPE_H
 
@@ -156,8 +156,8 @@ typedef struct {
     const char *note;      /* what it does, why it has no effect, or why it is refused and what to do */
 } gt_recipe_key;
 
-/* All keys, *count of them: those that apply in the order of gt_recipe, then aliases and the others. Static. */
-const gt_recipe_key *gt_recipe_keys(int *count);
+/* The i-th key, NULL behind the last: those that apply in the order of gt_recipe, then aliases and the others. Static. */
+const gt_recipe_key *gt_recipe_key_at(int i);
 
 /* The entry of a name, NULL if there is none. */
 const gt_recipe_key *gt_recipe_key_find(const char *name);

@@ -1,0 +1,36 @@
+/* recipe_table.h - private to recipe_*.c: the two halves of the key table, and one setter for every value. */
+#ifndef GT_RECIPE_TABLE_H
+#define GT_RECIPE_TABLE_H
+
+#include "recipe.h"
+
+/* Keys with a field, and keys without one (aliases, without effect, refused). Both end with a NULL name. */
+extern const gt_recipe_key gt_recipe_applied[];
+extern const gt_recipe_key gt_recipe_foreign[];
+
+enum { GT_RECIPE_APPLIED_MAX = 96 };
+
+/* The field of an applied key. */
+static inline void *gt_recipe_field(const gt_recipe *r, const gt_recipe_key *k)
+{
+    return (char *)(uintptr_t)r + k->offset;
+}
+
+/* Stores a JSON value in a key's field, replacing (and releasing) what is there. A synonym that does less than it says
+ * adds its sentence to r->warnings. GT_ERR_CONFIG with "key: value; allowed" (no file name: the caller prefixes it). */
+gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v);
+
+/* Appends a field as JSON, canonical spelling. */
+void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k);
+
+/* Appends a JSON value as text. */
+void gt_recipe_print_json(gt_text *out, const gt_json *v);
+
+/* Settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0 nobody, 1 the
+ * file, 2 the command line); where: for messages. */
+gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level, const char *where);
+
+/* Index of an applied key by name; it must exist. */
+int gt_recipe_index(const char *name);
+
+#endif
