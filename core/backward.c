@@ -100,7 +100,8 @@ static gt_status attention_core_bwd(const call *c)
                                     .window = full ? 0 : f->sliding_window, .bidirectional = f->bidirectional,
                                     .scale = c->m->attn_scale, .span_count = c->b->docs, .span = p->span, .q = p->q_rot,
                                     .q_stride = c->Q, .o = c->s->o, .lse = c->s->lse},
-                            .d_o = p->d_o, .dq = p->dq, .dk = p->dk, .dv = p->dv};
+                            .d_o = p->d_o, .dq = p->dq, .dk = p->dk, .dv = p->dv, .buffer = p->attn_buffer,
+                            .buffer_bytes = p->attn_buffer_bytes};
     GT_TRY(k->attention_bwd(&c->m->x, &g));
     GT_TRY(k->norm_rope_bwd(&c->m->x, p->dq, c->Q, p->dq, c->Q, c->s->q, c->Q, c->w->norm[GT_Q_NORM], cos, sin, c->b->pos,
                             c->n, f->num_attention_heads, d, f->rms_norm_eps));

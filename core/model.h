@@ -62,7 +62,8 @@ typedef struct {
     void *d_o;                  /* [n, Q] act */
     void *dq, *dk, *dv;         /* act, as q, k, v */
     float *d_wide;              /* [n, max(F, Q)] f32; only with dropout, else NULL */
-    void *attn_buffer;          /* kernels' own need of attention_bwd */
+    void *attn_buffer;          /* the kernels' partial sums of dk and dv */
+    size_t attn_buffer_bytes;
     /* head: chunks of head_rows supervised rows */
     void *head_in, *head_xf;    /* [head_rows, H] act */
     float *d_xf, *d_head;       /* [head_rows, H] f32 */

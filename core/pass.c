@@ -54,7 +54,7 @@ static void carve_layers(gt_pass *p, const shape *s, int layers)
     }
 }
 
-static void carve_gradients(gt_pass *p, const shape *s, bool dropout)
+static void carve_gradients(gt_pass *p, const shape *s, bool dropout, const gt_kernels *k, const gt_kernel_dims *dims)
 {
     const size_t wide = gt_max_size(s->F, s->Q);
     p->dx = rows_f32(s, s->H, "grads.residual");
@@ -65,6 +65,8 @@ static void carve_gradients(gt_pass *p, const shape *s, bool dropout)
     p->dq = rows(s, s->Q, "grads.q");
     p->dk = rows(s, s->K, "grads.k");
     p->dv = rows(s, s->K, "grads.v");
+    p->attn_buffer_bytes = k->attention_bwd_buffer_bytes(dims);
+    p->attn_buffer = gt_arena_push(s->arena, p->attn_buffer_bytes, 1, "grads.attention_partials");
     p->d_wide = dropout ? rows_f32(s, wide, "grads.wide") : NULL;
 }
 
@@ -120,6 +122,9 @@ void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernel
             p->lora.wide = rows_f32(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.wide");
         }
     }
-    if (o->training) carve_gradients(p, &s, dropout);
+    const gt_kernel_dims dims = {.hidden = c->hidden_size, .inter = c->intermediate_size, .heads = c->num_attention_heads,
+                                 .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim, .vocab = c->vocab_size,
+                                 .max_tokens = o->max_tokens, .lora_rank = lora ? lora->max_rank : 0};
+    if (o->training) carve_gradients(p, &s, dropout, k, &dims);
     if (o->head_rows > 0) carve_head(p, a, &s, k, c->vocab_size);
 }
