@@ -244,8 +244,7 @@ static gt_status find_text(const reader *top, reader *text, bool *multimodal)
     *multimodal = inner != NULL;
     *text = *top;
     if (inner) {
-        if (inner->type != GT_JSON_OBJECT)
-            return GT_FAIL(GT_ERR_DATA, "%s: text_config must be an object", top->where);
+        if (inner->type != GT_JSON_OBJECT) return GT_FAIL(GT_ERR_DATA, "%s: text_config must be an object", top->where);
         text->object = inner;
         if (outer_type && !gt_json_is_string(outer_type, "gemma3"))
             return GT_FAIL(GT_ERR_DATA, "%s: model_type '%.60s' with a text_config, expected 'gemma3': not a Gemma 3",
@@ -257,8 +256,9 @@ static gt_status find_text(const reader *top, reader *text, bool *multimodal)
         return GT_FAIL(GT_ERR_DATA, "%s: no model_type, expected 'gemma3_text' or 'gemma3' with a text_config",
                        top->where);
     if (!gt_json_is_string(type, "gemma3_text"))
-        return GT_FAIL(GT_ERR_DATA, "%s: model_type '%.60s' is not supported, expected 'gemma3_text' or 'gemma3' with a "
-                                    "text_config",
+        return GT_FAIL(GT_ERR_DATA,
+                       "%s: model_type '%.60s' is not supported, expected 'gemma3_text' or 'gemma3' with a "
+                       "text_config",
                        top->where, type->type == GT_JSON_STRING ? type->string : "?");
     return GT_OK;
 }
@@ -298,8 +298,8 @@ gt_status gt_model_config_parse_generation(gt_model_config *c, const char *text,
     GT_TRY(gt_json_parse(&doc, text, bytes, where));
     gt_model_config with = *c;
     const reader r = {gt_json_root(doc), where};
-    gt_status st = r.object->type == GT_JSON_OBJECT ? read_eos(&r, &with)
-                                                    : GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
+    gt_status st =
+        r.object->type == GT_JSON_OBJECT ? read_eos(&r, &with) : GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
     gt_json_free(doc);
     if (st == GT_OK) *c = with;
     return st;

@@ -12,18 +12,18 @@
 enum { GT_MAX_LAYERS = 512, GT_MAX_EOS = 16 };
 
 typedef struct {
-    int vocab_size;              /* rows of embed_tokens.weight: taken from the tensor, the config's is a cross-check */
+    int vocab_size; /* rows of embed_tokens.weight: taken from the tensor, the config's is a cross-check */
     int hidden_size, intermediate_size, num_hidden_layers;
     int num_attention_heads, num_key_value_heads, head_dim;
-    int sliding_window;          /* W: a query sees itself and W-1 before it on sliding layers */
+    int sliding_window; /* W: a query sees itself and W-1 before it on sliding layers */
     int max_position_embeddings;
     float rms_norm_eps;
     double query_pre_attn_scalar; /* score scale = this^-0.5 */
     double rope_theta, rope_local_base_freq;
-    double rope_factor;          /* linear scaling of global layers; 1 for none */
-    float final_logit_softcapping; /* 0: none (always, so far) */
-    bool bidirectional;          /* EmbeddingGemma */
-    bool multimodal;             /* text tower of a Gemma3ForConditionalGeneration */
+    double rope_factor;                   /* linear scaling of global layers; 1 for none */
+    float final_logit_softcapping;        /* 0: none (always, so far) */
+    bool bidirectional;                   /* EmbeddingGemma */
+    bool multimodal;                      /* text tower of a Gemma3ForConditionalGeneration */
     uint8_t layer_is_full[GT_MAX_LAYERS]; /* 1: full attention, 0: sliding */
     int32_t bos_id, pad_id, eos_id[GT_MAX_EOS];
     int eos_count;

@@ -54,10 +54,13 @@ static void add_rope(gt_text *t, const gt_model_config *c)
     if (scaled) gt_text_addf(t, "      \"factor\": %s,\n", factor);
     gt_text_addf(t, "      \"rope_theta\": %s,\n      \"rope_type\": \"%s\"\n    },\n", theta,
                  scaled ? "linear" : "default");
-    gt_text_addf(t, "    \"sliding_attention\": {\n      \"rope_theta\": %s,\n      \"rope_type\": \"default\"\n    }\n  },\n",
-                 local);
-    if (scaled) gt_text_addf(t, "  \"rope_scaling\": {\n    \"factor\": %s,\n    \"rope_type\": \"linear\"\n  },\n", factor);
-    else gt_text_addf(t, "  \"rope_scaling\": null,\n");
+    gt_text_addf(
+        t, "    \"sliding_attention\": {\n      \"rope_theta\": %s,\n      \"rope_type\": \"default\"\n    }\n  },\n",
+        local);
+    if (scaled)
+        gt_text_addf(t, "  \"rope_scaling\": {\n    \"factor\": %s,\n    \"rope_type\": \"linear\"\n  },\n", factor);
+    else
+        gt_text_addf(t, "  \"rope_scaling\": null,\n");
     gt_text_addf(t, "  \"rope_theta\": %s,\n", theta);
 }
 

@@ -244,8 +244,10 @@ gt_status gt_safetensors_open_bytes(gt_safetensors **out, const void *data, size
     s->bytes = data;
     s->size = size;
     gt_status st = read_header(s);
-    if (st != GT_OK) gt_safetensors_close(s);
-    else *out = s;
+    if (st != GT_OK)
+        gt_safetensors_close(s);
+    else
+        *out = s;
     return st;
 }
 
@@ -259,8 +261,10 @@ gt_status gt_safetensors_open(gt_safetensors **out, const char *path)
         s->size = s->map.size;
         st = read_header(s);
     }
-    if (st != GT_OK) gt_safetensors_close(s);
-    else *out = s;
+    if (st != GT_OK)
+        gt_safetensors_close(s);
+    else
+        *out = s;
     return st;
 }
 
@@ -276,9 +280,15 @@ void gt_safetensors_close(gt_safetensors *s)
     free(s);
 }
 
-const char *gt_safetensors_path(const gt_safetensors *s) { return s->where; }
+const char *gt_safetensors_path(const gt_safetensors *s)
+{
+    return s->where;
+}
 
-size_t gt_safetensors_count(const gt_safetensors *s) { return s->count; }
+size_t gt_safetensors_count(const gt_safetensors *s)
+{
+    return s->count;
+}
 
 const gt_safetensor *gt_safetensors_at(const gt_safetensors *s, size_t i)
 {
@@ -298,7 +308,10 @@ const char *gt_safetensors_metadata(const gt_safetensors *s, const char *key)
     return v ? v->string : NULL;
 }
 
-size_t gt_safetensors_metadata_count(const gt_safetensors *s) { return s->metadata ? s->metadata->count : 0; }
+size_t gt_safetensors_metadata_count(const gt_safetensors *s)
+{
+    return s->metadata ? s->metadata->count : 0;
+}
 
 const char *gt_safetensors_metadata_at(const gt_safetensors *s, size_t i, const char **key)
 {

@@ -15,7 +15,7 @@
 
 enum {
     GT_SAFETENSORS_MAX_HEADER = 100000000, /* bytes of JSON, as the public library */
-    GT_SAFETENSORS_OPAQUE = 255            /* dtype of a format we know the size of and cannot compute with (F8_E4M3 ...) */
+    GT_SAFETENSORS_OPAQUE = 255 /* dtype of a format we know the size of and cannot compute with (F8_E4M3 ...) */
 };
 
 typedef struct {
@@ -23,9 +23,9 @@ typedef struct {
     gt_dtype dtype;         /* or GT_SAFETENSORS_OPAQUE */
     const char *dtype_name; /* the file's spelling, static */
     int rank;
-    const uint64_t *shape;  /* [rank] */
+    const uint64_t *shape; /* [rank] */
     size_t elements, bytes;
-    const void *data;       /* in the map; aligned only as the writer made it */
+    const void *data; /* in the map; aligned only as the writer made it */
 } gt_safetensor;
 
 typedef struct gt_safetensors gt_safetensors;
@@ -42,7 +42,7 @@ const char *gt_safetensors_path(const gt_safetensors *s);
 
 /* Tensors in the order of their data. */
 size_t gt_safetensors_count(const gt_safetensors *s);
-const gt_safetensor *gt_safetensors_at(const gt_safetensors *s, size_t i); /* NULL when i >= count */
+const gt_safetensor *gt_safetensors_at(const gt_safetensors *s, size_t i);           /* NULL when i >= count */
 const gt_safetensor *gt_safetensors_find(const gt_safetensors *s, const char *name); /* NULL when absent */
 
 /* A string of __metadata__, NULL when absent; and all of them by number. */

@@ -14,7 +14,10 @@ struct gt_safetensors_writer {
     size_t left; /* data bytes still to come */
 };
 
-static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static gt_status check_names(const gt_safetensor_spec *spec, size_t count, const char *path)
 {
@@ -65,8 +68,7 @@ static gt_status make_header(gt_text *text, size_t *total, const char *path, con
     for (size_t i = 0; i < count; i++) {
         size_t bytes = 0, begin = end;
         GT_TRY(spec_bytes(&spec[i], &bytes, path));
-        if (!gt_add_size(end, bytes, &end))
-            return GT_FAIL(GT_ERR_ARG, "%s: the sum of its tensors overflows", path);
+        if (!gt_add_size(end, bytes, &end)) return GT_FAIL(GT_ERR_ARG, "%s: the sum of its tensors overflows", path);
         gt_text_addf(text, ",");
         gt_text_add_json_string(text, spec[i].name, strlen(spec[i].name));
         gt_text_addf(text, ":{\"dtype\":\"%s\",\"shape\":[", gt_dtype_name(spec[i].dtype));

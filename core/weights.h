@@ -9,7 +9,16 @@
 
 #include <stddef.h>
 
-typedef enum { GT_Q_PROJ, GT_K_PROJ, GT_V_PROJ, GT_O_PROJ, GT_GATE_PROJ, GT_UP_PROJ, GT_DOWN_PROJ, GT_PROJ_COUNT } gt_proj;
+typedef enum {
+    GT_Q_PROJ,
+    GT_K_PROJ,
+    GT_V_PROJ,
+    GT_O_PROJ,
+    GT_GATE_PROJ,
+    GT_UP_PROJ,
+    GT_DOWN_PROJ,
+    GT_PROJ_COUNT
+} gt_proj;
 
 typedef enum {
     GT_INPUT_NORM,          /* input_layernorm [H] */
@@ -30,16 +39,17 @@ void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols);
 
 typedef struct gt_weights {
     gt_model_config config;
-    gt_matrix embed;                                     /* [V, H] */
+    gt_matrix embed; /* [V, H] */
     gt_matrix proj[GT_MAX_LAYERS][GT_PROJ_COUNT];
-    float *norm[GT_MAX_LAYERS][GT_NORM_COUNT];           /* factors 1 + w, f32, owned */
-    float *final_norm;                                   /* [H] factor */
-    char source[16];                                     /* "huggingface", "gguf", "gtq" */
-    char *path;                                          /* as resolved, owned */
-    char prefix[40];                                     /* tensor-name prefix of the source's module tree, e.g. "model." or
-                                                          * "model.language_model.": adapter names are built on it */
-    bool embed_scale_f32_exact;                          /* unused by loaders; the model decides by compute dtype */
-    struct gt_weights_store *store;                      /* the mappings; private */
+    float *norm[GT_MAX_LAYERS][GT_NORM_COUNT]; /* factors 1 + w, f32, owned */
+    float *final_norm;                         /* [H] factor */
+    char source[16];                           /* "huggingface", "gguf", "gtq" */
+    char *path;                                /* as resolved, owned */
+    char prefix[40];                           /* of the module tree that transformers builds for this base, on
+                                                          * which adapter names are built: "model.", "model.language_model."
+                                                          * (multimodal, whichever way its file spells it) or "" */
+    bool embed_scale_f32_exact;                /* unused by loaders; the model decides by compute dtype */
+    struct gt_weights_store *store;            /* the mappings; private */
 } gt_weights;
 
 /* Opens MODEL: a folder, a .gguf, a .gtq, or a hub id found in the local Hugging Face cache (GT_ERR_DATA with the

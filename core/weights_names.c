@@ -4,8 +4,14 @@ static const char *const paths[GT_PROJ_COUNT] = {"self_attn.q_proj", "self_attn.
                                                  "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                                  "mlp.down_proj"};
 
-const char *gt_proj_path(gt_proj p) { return paths[p]; }
-const char *gt_proj_name(gt_proj p) { return paths[p] + (p < GT_GATE_PROJ ? 10 : 4); }
+const char *gt_proj_path(gt_proj p)
+{
+    return paths[p];
+}
+const char *gt_proj_name(gt_proj p)
+{
+    return paths[p] + (p < GT_GATE_PROJ ? 10 : 4);
+}
 
 void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols)
 {

@@ -21,6 +21,9 @@ gt_status gt_weights_keep(gt_weights *w, void *object, void (*release)(void *obj
 /* A buffer of w's own, 64-byte aligned, freed with it. GT_ERR_NOMEM. */
 gt_status gt_weights_buffer(gt_weights *w, void **out, size_t bytes);
 
+/* Notes that so many bytes of weights had to be copied out of the map: told once, since ranks then share less. */
+void gt_weights_note_copy(gt_weights *w, size_t bytes);
+
 /* Remembers the identity that the source carries, so that gt_weights_identity need not read everything. */
 void gt_weights_set_identity(gt_weights *w, const char hex[65]);
 
@@ -30,6 +33,9 @@ void gt_weights_norm_name(char out[80], int layer, gt_norm n);
 
 /* Elements of a norm under a config: hidden_size, or head_dim for q and k. */
 int gt_weights_norm_size(const gt_model_config *c, gt_norm n);
+
+/* What set_identity noted, or "". */
+const char *gt_weights_carried_identity(const gt_weights *w);
 
 /* Called by gt_weights_open when the opener is done: every matrix has data, its shape is the config's and its format
  * one that gt_matrix allows; norms are there and finite. GT_ERR_DATA names the tensor. */

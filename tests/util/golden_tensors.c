@@ -43,14 +43,28 @@ static double element(const gt_safetensor *t, size_t i)
     int32_t n;
     int64_t l;
     switch (t->dtype) {
-    case GT_F32: memcpy(&f, p, 4); return f;
-    case GT_F64: memcpy(&d, p, 8); return d;
-    case GT_F16: memcpy(&h, p, 2); return gt_f16_to_f32(h);
-    case GT_BF16: memcpy(&h, p, 2); return gt_bf16_to_f32(h);
-    case GT_I32: memcpy(&n, p, 4); return n;
-    case GT_I64: memcpy(&l, p, 8); return (double)l;
-    case GT_U8: return *p;
-    default: break;
+    case GT_F32:
+        memcpy(&f, p, 4);
+        return f;
+    case GT_F64:
+        memcpy(&d, p, 8);
+        return d;
+    case GT_F16:
+        memcpy(&h, p, 2);
+        return gt_f16_to_f32(h);
+    case GT_BF16:
+        memcpy(&h, p, 2);
+        return gt_bf16_to_f32(h);
+    case GT_I32:
+        memcpy(&n, p, 4);
+        return n;
+    case GT_I64:
+        memcpy(&l, p, 8);
+        return (double)l;
+    case GT_U8:
+        return *p;
+    default:
+        break;
     }
     fail_msg("tensor %s: dtype %s is not read here", t->name, t->dtype_name);
     return 0;
