@@ -69,6 +69,7 @@ gt_status gt_chat_encode(const gt_tokenizer *t, const gt_chat_message *message, 
                          gt_chat_tokens *out);
 
 /* The template's text alone, appended to out. */
-gt_status gt_chat_render(const gt_tokenizer *t, const gt_chat_message *message, size_t count, unsigned flags, gt_text *out);
+gt_status gt_chat_render(const gt_tokenizer *t, const gt_chat_message *message, size_t count, unsigned flags,
+                         gt_text *out);
 
 #endif

@@ -78,10 +78,10 @@ void gt_tokenizer_free(gt_tokenizer *t); /* NULL is fine */
 /* Special ids --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int32_t bos, eos, pad, unk;          /* -1: none */
-    int32_t start_of_turn, end_of_turn;  /* -1: the vocabulary has none and chats are refused */
-    int32_t start_of_image;              /* -1: none */
-    bool add_bos, add_eos;               /* what plain text gets around it: GT_ENCODE_DEFAULT */
+    int32_t bos, eos, pad, unk;         /* -1: none */
+    int32_t start_of_turn, end_of_turn; /* -1: the vocabulary has none and chats are refused */
+    int32_t start_of_image;             /* -1: none */
+    bool add_bos, add_eos;              /* what plain text gets around it: GT_ENCODE_DEFAULT */
 } gt_tokenizer_specials;
 
 const gt_tokenizer_specials *gt_tokenizer_get_specials(const gt_tokenizer *t);
@@ -116,9 +116,9 @@ enum {
     GT_ENCODE_PARSE_SPECIAL = 4, /* control tokens spelled in the text become control tokens */
     GT_ENCODE_ONE_BOS = 8,       /* with ADD_BOS: a text that itself begins with a parsed <bos> gets no second one, and
                                     ids->bos_stripped says so (the reference gives two) */
-    GT_ENCODE_END_TEXT = 16,     /* the text of eos is appended (TRL's plain text) and is always parsed; not appended where
+    GT_ENCODE_END_TEXT = 16, /* the text of eos is appended (TRL's plain text) and is always parsed; not appended where
                                     PARSE_SPECIAL is set and the text ends with it already */
-    GT_ENCODE_DEFAULT = 32       /* ADD_BOS and ADD_EOS as the tokenizer's add_bos and add_eos say */
+    GT_ENCODE_DEFAULT = 32   /* ADD_BOS and ADD_EOS as the tokenizer's add_bos and add_eos say */
 };
 
 /* Appends the ids of text[0..size), which must be UTF-8, to ids. On failure ids holds what it held before.
