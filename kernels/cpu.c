@@ -8,7 +8,7 @@
 #include "dropout.h"
 #include "elementwise.h"
 #include "embed.h"
-#include "matmul.h"
+#include "matmul_cpu.h"
 #include "mlp.h"
 #include "norm.h"
 #include "reduce.h"
@@ -18,14 +18,14 @@
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
     size_t head = (size_t)d->hidden * sizeof(double), attention = gt_attention_ref_scratch(d->max_tokens, d->head_dim);
-    return gt_align_up(gt_max_size(head, attention), 64);
+    return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_gemm_cpu_scratch()), 64);
 }
 
 /* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
 #define TABLE(suffix, dtype, words)                                                                                    \
     {                                                                                                                  \
         .name = "cpu", .path = words, .act = dtype, .scratch_bytes = scratch_bytes, .embed = gt_embed_ref_##suffix,    \
-        .decode = gt_decode_ref_##suffix, .gemm = gt_gemm_ref_##suffix, .rmsnorm = gt_rmsnorm_ref_##suffix,            \
+        .decode = gt_decode_ref_##suffix, .gemm = gt_gemm_cpu_##suffix, .rmsnorm = gt_rmsnorm_ref_##suffix,            \
         .rmsnorm_add = gt_rmsnorm_add_ref_##suffix, .rmsnorm_bwd = gt_rmsnorm_bwd_ref_##suffix,                        \
         .norm_rope = gt_norm_rope_ref_##suffix, .norm_rope_bwd = gt_norm_rope_bwd_ref_##suffix,                        \
         .attention = gt_attention_ref_##suffix, .attention_bwd = gt_attention_bwd_ref_##suffix,                        \
@@ -45,7 +45,7 @@ static const gt_kernels f32_table[] = {
 static const gt_kernels bf16_table[] = {
     TABLE(bf16, GT_BF16, "plain C (bf16 by float32)"),
     TABLE(bf16, GT_BF16, "avx2 (bf16 by float32)"),
-    TABLE(bf16, GT_BF16, "avx512_core"),
+    TABLE(bf16, GT_BF16, "avx512_core (bf16 by float32)"),
     TABLE(bf16, GT_BF16, "avx512_core_bf16"),
     TABLE(bf16, GT_BF16, "avx512_core_amx"),
 };

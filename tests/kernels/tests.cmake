@@ -1,1 +1,2 @@
 # one line a test
+gt_test(kernels/test_matmul.c)
