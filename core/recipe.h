@@ -34,7 +34,7 @@ typedef enum { GT_CKPT_NONE, GT_CKPT_GATE_UP, GT_CKPT_FULL } gt_ckpt_mode;
 typedef enum { GT_EVERY_NO, GT_EVERY_STEPS, GT_EVERY_EPOCH } gt_every;
 typedef enum { GT_SCOPE_GLOBAL, GT_SCOPE_PER_RANK } gt_scope;
 typedef enum { GT_BAD_ROWS_FAIL, GT_BAD_ROWS_SKIP } gt_bad_rows;
-typedef enum { GT_INIT_KAIMING, GT_INIT_RANDOM_B, GT_INIT_GAUSSIAN } gt_init_lora;     /* true, false, "gaussian" */
+typedef enum { GT_INIT_KAIMING, GT_INIT_GAUSSIAN } gt_init_lora;                       /* true, "gaussian" */
 typedef enum { GT_LOSS_DATASET, GT_LOSS_WHOLE_ROW, GT_LOSS_COMPLETION } gt_loss_scope; /* null, false, true */
 typedef enum { GT_BEST_EVAL_LOSS, GT_BEST_EVAL_ACCURACY } gt_best_metric;
 typedef enum {

@@ -1,9 +1,9 @@
 /* recipe_find.c - the key table looked up by name, by likeness, and printed. */
+#include "likeness.h"
 #include "recipe_table.h"
 
+#include <limits.h>
 #include <string.h>
-
-enum { NAME_MAX_BYTES = 64 };
 
 const gt_recipe_key *gt_recipe_key_at(int i)
 {
@@ -31,38 +31,15 @@ int gt_recipe_index(const char *name)
     return i;
 }
 
-/* Edits that make b of a: insert, delete, replace, swap of neighbours (optimal string alignment). */
-static int distance(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b);
-    if (la > NAME_MAX_BYTES || lb > NAME_MAX_BYTES) return NAME_MAX_BYTES;
-    int row[3][NAME_MAX_BYTES + 1];
-    for (size_t j = 0; j <= lb; j++) row[0][j] = (int)j;
-    for (size_t i = 1; i <= la; i++) {
-        int *now = row[i % 3], *up = row[(i + 2) % 3], *upup = row[(i + 1) % 3];
-        now[0] = (int)i;
-        for (size_t j = 1; j <= lb; j++) {
-            int best = up[j - 1] + (a[i - 1] != b[j - 1]);
-            if (up[j] + 1 < best) best = up[j] + 1;
-            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && upup[j - 2] + 1 < best)
-                best = upup[j - 2] + 1;
-            now[j] = best;
-        }
-    }
-    return row[la % 3][lb];
-}
-
 const char *gt_recipe_key_nearest(const char *name)
 {
-    int best = NAME_MAX_BYTES;
+    int best = INT_MAX;
     const gt_recipe_key *found = NULL, *k;
     for (int i = 0; (k = gt_recipe_key_at(i)); i++) { /* applied keys come first and win ties */
-        int d = distance(name, k->name);
+        int d = gt_word_distance(name, k->name);
         if (d < best) best = d, found = k;
     }
-    int limit = (int)strlen(name) / 3 + 1; /* a third of the letters wrong is still a likeness */
-    return found && best <= limit ? found->name : NULL;
+    return found && gt_word_is_near(name, best) ? found->name : NULL;
 }
 
 /* ---- docs/recipe.md */

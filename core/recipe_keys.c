@@ -16,10 +16,8 @@ static const gt_key_choice compute_dtypes[] = {{"bfloat16", GT_COMPUTE_BF16, fal
                                                {NULL, 0, false, NULL}};
 static const gt_key_choice bf16_choices[] = {{"false", 0, true, NULL}, {"true", 1, true, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice quant_types[] = {{"nf4", 0, false, NULL}, {NULL, 0, false, NULL}};
-static const gt_key_choice inits[] = {{"true", GT_INIT_KAIMING, true, NULL},
-                                      {"false", GT_INIT_RANDOM_B, true, NULL},
-                                      {"gaussian", GT_INIT_GAUSSIAN, false, NULL},
-                                      {NULL, 0, false, NULL}};
+static const gt_key_choice inits[] = {
+    {"true", GT_INIT_KAIMING, true, NULL}, {"gaussian", GT_INIT_GAUSSIAN, false, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice loss_scopes[] = {{"null", GT_LOSS_DATASET, true, NULL},
                                             {"false", GT_LOSS_WHOLE_ROW, true, NULL},
                                             {"true", GT_LOSS_COMPLETION, true, NULL},
@@ -116,7 +114,7 @@ const gt_recipe_key gt_recipe_applied[] = {
     {BOOL(use_rslora), .fallback = "false", .change = GT_CHANGE_REFUSE,
      .note = "scale by lora_alpha / sqrt(lora_r) instead"},
     {CHOICE(init_lora_weights, inits), .fallback = "true", .change = GT_CHANGE_REFUSE,
-     .note = "true: A uniform by Kaiming, B zero; \"gaussian\": A normal, B zero; false: B random too"},
+     .note = "true: A uniform by Kaiming, B zero; \"gaussian\": A normal, B zero"},
     {TEXT(init_adapter), .fallback = "null", .nullable = true, .change = GT_CHANGE_REFUSE, .reference = "(own key)",
      .note = "a PEFT folder whose weights the adapter starts from"},
 

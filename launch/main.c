@@ -1,9 +1,86 @@
-#include "status.h"
+/* main.c - picks the subcommand, and says in words and in the exit code how it ended. Nothing below launch/ does either. */
+#include "commands.h"
+#include "likeness.h"
+#include "log.h"
+#include "signals.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+static const gt_command commands[] = {
+    {"version", "prints the version", gt_cmd_version},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *out)
 {
-    fputs("gemtune " GT_VERSION "\n", stdout);
-    return 0;
+    fprintf(out, "usage: gemtune COMMAND ...\n\nFine-tunes Gemma 3 models by QLoRA.\n\ncommands:\n");
+    for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(
+        out,
+        "\ngemtune COMMAND --help tells the rest.\n"
+        "Exit codes: 0 done, or saved on request; 64 wrong command line; 65 wrong data; 70 a fault of ours; 74 a file "
+        "could\nnot be read or written; 75 try again; 78 wrong recipe; 128 + N stopped by signal N.\n");
+}
+
+static gt_status unknown_command(const char *name)
+{
+    int best = INT_MAX;
+    const char *near = NULL;
+    for (int i = 0; i < COMMANDS; i++) {
+        int d = gt_word_distance(name, commands[i].name);
+        if (d < best) best = d, near = commands[i].name;
+    }
+    if (near && gt_word_is_near(name, best))
+        return GT_FAIL(GT_ERR_USAGE, "no command '%.60s'; did you mean '%s'?", name, near);
+    return GT_FAIL(GT_ERR_USAGE, "no command '%.60s'; gemtune --help lists them", name);
+}
+
+static gt_status run(int argc, char **argv)
+{
+    const char *name = argv[1];
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    return unknown_command(name);
+}
+
+/* Output that never reached its file is a failure too. */
+static gt_status flush_output(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno ? errno : EIO));
+    return GT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    gt_log_init(-1);
+    if (argc < 2) {
+        print_usage(stderr);
+        return gt_status_exit_code(GT_ERR_USAGE);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        if (argc > 2 && strcmp(argv[1], "help") == 0) { /* gemtune help train */
+            char *asked[] = {argv[0], argv[2], (char *)"--help", NULL};
+            gt_status st = run(3, asked);
+            if (st != GT_OK) fprintf(stderr, "gemtune: %s\n", gt_error_last()->message);
+            return gt_status_exit_code(st);
+        }
+        print_usage(stdout);
+        return flush_output() == GT_OK ? 0 : gt_status_exit_code(GT_ERR_IO);
+    }
+    if (strcmp(argv[1], "--version") == 0) argv[1] = (char *)"version";
+
+    gt_status st = gt_signals_install();
+    if (st == GT_OK) st = run(argc, argv);
+    if (st == GT_OK) st = flush_output();
+    if (st == GT_OK) return 0;
+    fflush(stdout);
+    fprintf(stderr, "gemtune: %s\n", gt_error_last()->message);
+    if (gt_log_on(GT_DEBUG, "error"))
+        fprintf(stderr, "gemtune: at %s:%d\n", gt_error_last()->file, gt_error_last()->line);
+    if (st == GT_ERR_INTERRUPTED && gt_signals_stop_asked()) return 128 + gt_signals_stop_asked();
+    return gt_status_exit_code(st);
 }

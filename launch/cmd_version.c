@@ -1,0 +1,22 @@
+/* cmd_version.c - gemtune version: what this binary is. */
+#include "commands.h"
+
+#include <stdio.h>
+
+static const gt_command_text text = {
+    .name = "version", .operands = "", .summary = "Prints the version, and what this binary was built with."};
+
+gt_status gt_cmd_version(int argc, char **argv)
+{
+    static const gt_option options[] = {{.name = NULL}};
+    const char *operand[1];
+    int count;
+    bool help;
+    GT_TRY(gt_args_parse(&text, options, argc, argv, operand, &count, &help));
+    if (help) {
+        gt_args_help(&text, options);
+        return GT_OK;
+    }
+    printf("gemtune " GT_VERSION "\ncompiler " __VERSION__ "\n");
+    return GT_OK;
+}
