@@ -12,3 +12,4 @@ add_custom_target(fuzzers)
 
 # one line a target
 gt_fuzz(fuzz_json)
+gt_fuzz(fuzz_recipe)
