@@ -58,6 +58,9 @@ typedef struct gt_weights {
 gt_status gt_weights_open(gt_weights **out, const char *model);
 void gt_weights_close(gt_weights *w); /* NULL is fine */
 
+/* Elements of all tensors: the model's parameter count (a tied head counts once). */
+uint64_t gt_weights_parameters(const gt_weights *w);
+
 /* SHA-256 over config dimensions and the contents (not the names or layout) of every tensor, decoded identity apart:
  * two bases of equal shapes but different numbers differ. Slow (reads everything, with a progress line over 2 s) unless the
  * source carries it (.gtq does). hex: 65 bytes. */

@@ -21,3 +21,16 @@ void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols)
     *rows = shape[p][0];
     *cols = shape[p][1];
 }
+
+uint64_t gt_weights_parameters(const gt_weights *w)
+{
+    const gt_model_config *c = &w->config;
+    uint64_t layer = 4u * (uint64_t)c->hidden_size + 2u * (uint64_t)c->head_dim;
+    for (int p = 0; p < GT_PROJ_COUNT; p++) {
+        int rows, cols;
+        gt_proj_shape(c, (gt_proj)p, &rows, &cols);
+        layer += (uint64_t)rows * (uint64_t)cols;
+    }
+    return layer * (uint64_t)c->num_hidden_layers + (uint64_t)c->vocab_size * (uint64_t)c->hidden_size +
+           (uint64_t)c->hidden_size;
+}

@@ -1,0 +1,259 @@
+#include "train_run.h"
+
+#include "adapter.h"
+#include "fs.h"
+#include "log.h"
+#include "shard.h"
+#include "signals.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- starting adapters */
+
+static gt_status start_adapter(gt_train_run *t)
+{
+    const gt_recipe *r = t->r;
+    if (!r->init_adapter) {
+        gt_lora_init(&t->lora, &t->w->config, (uint64_t)r->seed, r->init_lora_weights == GT_INIT_GAUSSIAN);
+        return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
+    }
+    gt_adapter *a;
+    GT_TRY(gt_adapter_read(&a, r->init_adapter, &t->w->config));
+    gt_status st = GT_OK;
+    for (int i = 0; i < t->lora.layers * GT_PROJ_COUNT && st == GT_OK; i++) {
+        const int have = a->targets.rank[i], want = t->targets->rank[i];
+        const float theirs = a->targets.scaling[i], ours = t->targets->scaling[i];
+        if (have != want || (want && theirs != ours))
+            st = GT_FAIL(GT_ERR_CONFIG,
+                         "init_adapter %s: layer %d %s has rank %d and scaling %g, the recipe asks for rank %d and scaling %g; "
+                         "set lora_r, lora_alpha, use_rslora and lora_target_modules as the adapter has them",
+                         r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
+                         want, (double)ours);
+    }
+    if (st == GT_OK) memcpy(t->lora.param, a->param, t->lora.count * sizeof *t->lora.param);
+    gt_adapter_free(a);
+    GT_TRY(st);
+    return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
+}
+
+/* --- one window */
+
+static gt_flops micro_flops(const gt_train_run *t, const gt_micro_rows *m)
+{
+    gt_flops f = {0};
+    for (int i = 0; i < m->samples; i++)
+        gt_flops_add(&f, &t->w->config, &t->lora, t->pass.keep, m->sample[i]->n, m->sample[i]->supervised);
+    return f;
+}
+
+/* Hands the window's unfinished micro-batches out and computes this rank's. *save_asked: SIGUSR1 came; what is finished is
+ * in the window. */
+static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t epoch, bool *save_asked)
+{
+    for (int i = 0; i < w->micros; i++) t->cost[i] = w->micro[i].tokens;
+    GT_TRY(gt_shard_assign(t->owner, t->cost, t->skip, (size_t)w->micros, t->c->size));
+    int mine = 0, done = 0;
+    for (int i = 0; i < w->micros; i++) mine += t->owner[i] == t->c->rank;
+    for (int i = 0; i < w->micros; i++) {
+        if (t->owner[i] != t->c->rank) continue;
+        if ((*save_asked = gt_signals_save_asked())) return GT_OK;
+        const double begin = gt_train_clock();
+        gt_micro_result r;
+        GT_TRY(gt_trainer_micro(&t->t, i, w->micro[i].sample, w->micro[i].samples, epoch, &r));
+        gt_train_log_micro(t->log, t->step, ++done, mine, r.loss / r.targets, r.tokens, micro_flops(t, &w->micro[i]).total,
+                           gt_train_clock() - begin);
+        if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
+            gt_status st = gt_train_save_alone(t, w);
+            if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
+            t->last_save = gt_train_clock();
+        }
+    }
+    *save_asked = gt_signals_save_asked();
+    return GT_OK;
+}
+
+/* Every rank comes here with its verdict and whether it was asked to save; all leave with the same of both. */
+static gt_status meet(gt_train_run *t, gt_status mine, bool *save_asked)
+{
+    int32_t worst[2] = {(int32_t)mine, *save_asked};
+    GT_TRY(gt_comm_max_i32(t->c, worst, 2));
+    *save_asked = worst[1] != 0;
+    if (worst[0] != GT_OK && mine == GT_OK)
+        return GT_FAIL((gt_status)worst[0], "rank %d stopped: another rank failed", t->c->rank);
+    return (gt_status)worst[0];
+}
+
+static gt_status log_step(gt_train_run *t, const gt_step_result *r, const gt_window_rows *w, double seconds)
+{
+    gt_flops f = {0};
+    for (int i = 0; i < w->micros; i++) f.total += micro_flops(t, &w->micro[i]).total;
+    const gt_train_step_log s = {.step = t->step, .epoch = (double)t->step / (double)t->windows_per_epoch, .loss = r->loss,
+                                 .grad_norm = r->grad_norm, .learning_rate = r->learning_rate, .accuracy = r->accuracy,
+                                 .tokens = (int64_t)r->tokens, .supervised = (int64_t)r->supervised,
+                                 .tokens_seen = t->tokens_seen, .seconds = seconds, .flops = f.total, .skipped = r->skipped};
+    const int64_t every = gt_recipe_every(t->r->logging_steps, t->total_steps);
+    const bool write = (t->r->logging_strategy == GT_EVERY_STEPS && t->step % every == 0) ||
+                       (t->r->logging_strategy == GT_EVERY_EPOCH && t->step % t->windows_per_epoch == 0) ||
+                       (t->r->logging_first_step && t->step == 1) || t->step == t->total_steps;
+    return gt_train_log_step(t->log, &s, write);
+}
+
+static gt_status after_update(gt_train_run *t, const gt_step_result *r, const gt_window_rows *w, double seconds)
+{
+    t->step++;
+    t->rows_seen += w->rows;
+    t->tokens_seen += w->tokens;
+    t->supervised_seen += w->supervised;
+    if (r->skipped) {
+        t->bad_steps++;
+        gt_log(GT_WARN, "train", "step %lld skipped: loss or gradient was not finite (%d in a row)", (long long)t->step, t->bad_steps);
+        if (t->bad_steps >= GT_TRAIN_BAD_STEPS)
+            return GT_FAIL(GT_ERR_DATA, "%d steps in a row had no finite gradient; lower learning_rate, or look at the rows",
+                           t->bad_steps);
+    } else t->bad_steps = 0;
+    return gt_comm_agree(t->c, log_step(t, r, w, seconds));
+}
+
+typedef enum { GO_ON, SAVED_AND_LEAVE } outcome;
+
+static gt_status one_window(gt_train_run *t, outcome *what)
+{
+    const double begin = gt_train_clock();
+    const int64_t epoch = t->step / t->windows_per_epoch;
+    gt_window_rows w;
+    GT_TRY(gt_loader_window(t->loader, epoch, t->step % t->windows_per_epoch, &w));
+    GT_TRY(gt_window_begin(&t->t, w.micros, (uint64_t)w.supervised));
+    GT_TRY(gt_train_load_window(t, &w));
+    bool save_asked = false;
+    gt_status st = run_micros(t, &w, (uint64_t)epoch, &save_asked);
+    if (st != GT_ERR_INTERRUPTED) st = meet(t, st, &save_asked);
+    if (st == GT_OK && save_asked) {
+        GT_TRY(gt_train_save(t, &w));
+        *what = SAVED_AND_LEAVE;
+        return GT_OK;
+    }
+    gt_step_result r;
+    if (st == GT_OK) st = gt_trainer_update(&t->t, t->c, gt_schedule_lr(&t->schedule, (long)t->step), &r);
+    if (st == GT_ERR_INTERRUPTED) { /* the adapter is still the one the window began with */
+        gt_status saved = gt_train_save_alone(t, &w);
+        if (saved != GT_OK) gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
+        return gt_signals_check();
+    }
+    GT_TRY(st);
+    return after_update(t, &r, &w, gt_train_clock() - begin);
+}
+
+/* --- what happens between windows */
+
+static bool due(const gt_train_run *t, int strategy, double steps)
+{
+    if (strategy == GT_EVERY_NO) return false;
+    if (strategy == GT_EVERY_EPOCH) return t->step % t->windows_per_epoch == 0 || t->step == t->total_steps;
+    return t->step % gt_recipe_every(steps, t->total_steps) == 0;
+}
+
+static gt_status evaluate(gt_train_run *t)
+{
+    gt_eval_result e;
+    GT_TRY(gt_train_evaluate(t, &e));
+    const double epoch = (double)t->step / (double)t->windows_per_epoch;
+    GT_TRY(gt_comm_agree(t->c, gt_train_log_eval(t->log, t->step, epoch, e.loss, e.accuracy, e.choices, e.seconds)));
+    const bool by_accuracy = t->r->metric_for_best_model == GT_BEST_EVAL_ACCURACY;
+    if (by_accuracy && isnan(e.accuracy))
+        return GT_FAIL(GT_ERR_CONFIG, "metric_for_best_model is eval_accuracy, but eval_files has no multiple-choice row; use "
+                                      "eval_loss");
+    const double metric = by_accuracy ? -e.accuracy : e.loss;
+    if (t->best_step >= 0 && !(metric < t->best_metric)) return GT_OK;
+    t->best_metric = metric;
+    t->best_step = t->step;
+    return t->step > 0 ? gt_train_write_adapter(t, "best") : GT_OK;
+}
+
+static gt_status train_all(gt_train_run *t, outcome *what)
+{
+    const bool dev = t->dev.count > 0;
+    if (dev && t->r->eval_on_start && t->step == 0) GT_TRY(evaluate(t));
+    int64_t evaluated = -1;
+    while (t->step < t->total_steps) {
+        GT_TRY(one_window(t, what));
+        if (*what == SAVED_AND_LEAVE) return GT_OK;
+        if (dev && due(t, t->r->eval_strategy, t->r->eval_steps)) {
+            GT_TRY(evaluate(t));
+            evaluated = t->step;
+        }
+        if (due(t, t->r->save_strategy, t->r->save_steps) && t->step < t->total_steps) {
+            gt_status st = gt_train_save(t, NULL);
+            if (st == GT_ERR_INTERRUPTED || st == GT_ERR_LOST) return st;
+            if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
+        }
+    }
+    if (dev && evaluated != t->step) GT_TRY(evaluate(t));
+    return GT_OK;
+}
+
+static gt_status finish(gt_train_run *t, double seconds)
+{
+    if (t->r->save_strategy != GT_EVERY_NO) GT_TRY(gt_train_save(t, NULL));
+    GT_TRY(gt_train_write_adapter(t, "final"));
+    const double epoch = (double)t->step / (double)t->windows_per_epoch;
+    GT_TRY(gt_comm_agree(t->c, gt_train_log_end(t->log, t->step, epoch, seconds, t->tokens_seen)));
+    return gt_comm_agree(t->c, t->c->rank == 0 ? gt_run_done_write(t->r->output_dir, t->step) : GT_OK);
+}
+
+static gt_status run(gt_train_run *t)
+{
+    GT_TRY(gt_train_setup(t));
+    if (t->o->dry_run) return GT_OK;
+    GT_TRY(gt_comm_agree(t->c, start_adapter(t)));
+    GT_TRY(gt_train_resume(t));
+    int32_t done = t->done_already && t->resumed && t->step >= t->total_steps;
+    GT_TRY(gt_comm_max_i32(t->c, &done, 1));
+    if (done) {
+        gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
+        return GT_OK;
+    }
+    GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->r->tensorboard,
+                                                 t->resumed ? t->step : -1, t->total_steps)));
+    const double begin = t->last_save = gt_train_clock();
+    outcome what = GO_ON;
+    GT_TRY(train_all(t, &what));
+    if (what == SAVED_AND_LEAVE) {
+        gt_log(GT_INFO, "train", "asked to save and leave: start again to go on");
+        return GT_OK;
+    }
+    return finish(t, gt_train_clock() - begin);
+}
+
+static void close_all(gt_train_run *t)
+{
+    gt_train_log_close(t->log);
+    gt_ckpt_close(t->checkpoint);
+    gt_model_destroy(t->m);
+    gt_arena_free(&t->arena);
+    gt_loader_destroy(t->loader);
+    gt_samples_free(&t->train);
+    gt_samples_free(&t->dev);
+    gt_tokenizer_free(t->tok);
+    gt_weights_close(t->w);
+    gt_run_lock_release(t->lock);
+    free(t->targets);
+    free(t->tensor);
+    free(t->tensor_names);
+    free(t->recipe_json);
+    free(t->resumed);
+}
+
+gt_status gt_train(const gt_train_options *o, gt_comm *c)
+{
+    gt_train_run *t = calloc(1, sizeof *t);
+    if (!t) return GT_FAIL(GT_ERR_NOMEM, "no memory for a run");
+    t->o = o;
+    t->r = o->recipe;
+    t->c = c;
+    gt_status st = run(t);
+    close_all(t);
+    free(t);
+    return st;
+}

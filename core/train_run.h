@@ -1,0 +1,87 @@
+/* train_run.h - what the parts of a training run share. Private to core/train*.c. */
+#ifndef GT_TRAIN_RUN_H
+#define GT_TRAIN_RUN_H
+
+#include "ckpt.h"
+#include "flops.h"
+#include "loader.h"
+#include "lora_targets.h"
+#include "run_lock.h"
+#include "schedule.h"
+#include "tokenizer.h"
+#include "train.h"
+#include "train_log.h"
+#include "trainer.h"
+
+enum { GT_TRAIN_HEAD_ROWS = 64, GT_TRAIN_PASS_TOKENS = 1024, GT_TRAIN_BAD_STEPS = 5, GT_TRAIN_FEW_STEPS = 20 };
+
+typedef struct gt_train_run {
+    const gt_train_options *o;
+    const gt_recipe *r;
+    gt_comm *c;
+
+    /* inputs */
+    gt_weights *w;
+    gt_tokenizer *tok; /* NULL: rows of ids and a model without one */
+    gt_samples train, dev;
+    gt_loader *loader;
+    char base_id[65], dataset_id[65], tokenizer_id[65], plan_id[65];
+    char numerics[201];
+    char *recipe_json; /* canonical, owned */
+
+    /* adapter as configured */
+    gt_lora_config lora_config; /* pointers into the recipe */
+    gt_lora_targets *targets;   /* owned */
+
+    /* computing */
+    gt_model *m;
+    gt_lora lora;
+    gt_pass pass;
+    gt_trainer t;
+    gt_schedule schedule;
+    gt_arena arena;
+    gt_ckpt_tensor *tensor; /* [tensors] owned: A and B of every slot with their moments */
+    char *tensor_names;     /* owned */
+    int tensors;
+
+    /* position */
+    int64_t total_steps, windows_per_epoch;
+    int64_t step;            /* optimizer steps done */
+    int64_t rows_seen, tokens_seen, supervised_seen;
+    double best_metric;      /* eval_loss, or minus accuracy; valid when best_step >= 0 */
+    int64_t best_step;
+    int bad_steps;           /* skipped in a row */
+    int32_t *owner;          /* [max micros] of the window in work */
+    int64_t *cost;
+    uint8_t *skip;
+    int max_micros;
+    gt_ckpt *checkpoint;     /* opened for resume until its window is loaded; NULL otherwise */
+    char *resumed;           /* checkpoint this life began from, owned */
+    double last_save;        /* monotonic seconds */
+    gt_run_lock *lock;       /* rank 0 */
+    gt_train_log *log;
+    bool done_already;
+} gt_train_run;
+
+/* train_setup.c: opens, checks and carves everything; says the banner. Collective. */
+gt_status gt_train_setup(gt_train_run *t);
+
+/* train_save.c */
+void gt_train_state_fill(const gt_train_run *t, gt_train_state *s, const gt_window_rows *window);
+gt_status gt_train_resume(gt_train_run *t);                                            /* collective: finds and loads */
+gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w);              /* collective: parts of the window in work */
+gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window);            /* collective */
+gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w);               /* not collective */
+gt_status gt_train_write_adapter(gt_train_run *t, const char *name);                   /* rank 0's work; collective verdict */
+
+/* train_eval.c: the dev rows. Collective. */
+typedef struct {
+    double loss, accuracy; /* accuracy of multiple-choice rows; NAN when there are none */
+    int64_t supervised, choices, right;
+    double seconds;
+} gt_eval_result;
+gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out);
+
+double gt_train_clock(void); /* monotonic seconds */
+
+#endif

@@ -1,0 +1,177 @@
+#include "train_run.h"
+
+#include "adapter.h"
+#include "fs.h"
+#include "log.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void gt_train_state_fill(const gt_train_run *t, gt_train_state *s, const gt_window_rows *window)
+{
+    *s = (gt_train_state){.tensor = t->tensor, .tensor_count = t->tensors, .step = t->step,
+                          .epoch = t->step / t->windows_per_epoch, .window = t->step % t->windows_per_epoch,
+                          .micro_batches = window ? window->micros : 0, .rows_seen = t->rows_seen,
+                          .tokens_seen = t->tokens_seen, .supervised_seen = t->supervised_seen,
+                          .seed = (uint64_t)t->r->seed, .world_size = t->c->size, .best_eval_loss = t->best_metric,
+                          .best_eval_step = t->best_step, .recipe = t->recipe_json, .metrics = "{}", .extra = "{}",
+                          .dataset = t->dataset_id, .base = t->base_id, .tokenizer = t->tokenizer_id, .plan = t->plan_id,
+                          .numerics = t->numerics, .tool = "gemtune " GT_VERSION};
+}
+
+/* This rank's window as a checkpoint part: the same memory, seen another way. */
+static gt_ckpt_part part_of(gt_train_run *t, int micros)
+{
+    const int64_t *n = t->t.window.sum + t->lora.count;
+    return (gt_ckpt_part){.sum = t->t.window.sum, .n = t->lora.count, .finished = t->t.window.finished,
+                          .micro_batches = micros, .loss = n[GT_SUM_LOSS], .supervised = n[GT_SUM_SUPERVISED],
+                          .tokens = n[GT_SUM_TOKENS], .rows = n[GT_SUM_CORRECT], .bad = n[GT_SUM_BAD] != 0};
+}
+
+static gt_ckpt_policy policy_of(const gt_train_run *t)
+{
+    return (gt_ckpt_policy){.out_dir = t->r->output_dir, .keep = (int)t->r->save_total_limit, .resumed = t->resumed,
+                            .best_step = t->best_step};
+}
+
+gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window)
+{
+    gt_train_state s;
+    gt_train_state_fill(t, &s, mid_window);
+    const gt_ckpt_policy p = policy_of(t);
+    gt_ckpt_part part;
+    char *saved = NULL;
+    if (mid_window) part = part_of(t, mid_window->micros);
+    GT_TRY(gt_ckpt_save(t->c, &p, &s, mid_window ? &part : NULL, &saved));
+    gt_log(GT_INFO, "train", "saved %s", saved);
+    free(saved);
+    t->last_save = gt_train_clock();
+    return GT_OK;
+}
+
+gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w)
+{
+    gt_train_state s;
+    gt_train_state_fill(t, &s, w);
+    gt_ckpt_part part;
+    if (w) part = part_of(t, w->micros);
+    GT_TRY(gt_ckpt_save_alone(t->c->rank, t->r->output_dir, &s, w ? &part : NULL));
+    t->last_save = gt_train_clock();
+    return GT_OK;
+}
+
+/* --- resuming */
+
+static gt_status same_id(const char *what, const char *then, const char *now, const char *remedy)
+{
+    if (strcmp(then, now) == 0) return GT_OK;
+    return GT_FAIL(GT_ERR_CONFIG, "%s is not what this run began with: %.16s... then, %.16s... now; %s", what, then, now, remedy);
+}
+
+static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
+{
+    gt_recipe then;
+    GT_TRY(gt_recipe_parse(&then, s->recipe, strlen(s->recipe), "the checkpoint's recipe", NULL, 0));
+    gt_string_list warnings = {0};
+    gt_status st = gt_recipe_compare(&then, t->r, &warnings);
+    for (int i = 0; i < warnings.count; i++) gt_log(GT_WARN, "train", "%s", warnings.item[i]);
+    gt_string_list_free(&warnings);
+    gt_recipe_free(&then);
+    GT_TRY(st);
+    GT_TRY(same_id("the base model", s->base, t->base_id, "give the base it began with, or another --output-dir"));
+    GT_TRY(same_id("the training data", s->dataset, t->dataset_id, "give the rows it began with, or another --output-dir"));
+    GT_TRY(same_id("the tokenizer", s->tokenizer, t->tokenizer_id, "give the tokenizer it began with, or another --output-dir"));
+    if (strcmp(s->numerics, t->numerics) != 0)
+        gt_log(GT_WARN, "train", "numerics change from '%s' to '%s': the run goes on, but not to the same last bits", s->numerics,
+               t->numerics);
+    return GT_OK;
+}
+
+static gt_status broadcast_parameters(gt_train_run *t)
+{
+    const size_t bytes = t->lora.count * sizeof(float);
+    GT_TRY(gt_comm_broadcast(t->c, t->lora.param, bytes, 0));
+    GT_TRY(gt_comm_broadcast(t->c, t->t.optim.m, bytes, 0));
+    GT_TRY(gt_comm_broadcast(t->c, t->t.optim.v, bytes, 0));
+    return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
+}
+
+gt_status gt_train_resume(gt_train_run *t)
+{
+    t->best_step = -1;
+    if (t->o->resume == GT_RESUME_NEVER) return GT_OK;
+    gt_ckpt *k = NULL;
+    const bool folder = t->o->resume == GT_RESUME_PATH && t->o->resume_path;
+    GT_TRY(gt_ckpt_open_all(t->c, &k, t->r->output_dir, folder ? t->o->resume_path : NULL));
+    if (!k) return GT_OK;
+    const gt_train_state *s = gt_ckpt_state(k);
+    gt_status st = check_same_run(t, s);
+    if (st == GT_OK && s->step > t->total_steps)
+        st = GT_FAIL(GT_ERR_CONFIG, "%s is at step %lld of a run of %lld", gt_ckpt_path(k), (long long)s->step,
+                     (long long)t->total_steps);
+    if (st == GT_OK && !(t->resumed = strdup(gt_ckpt_path(k)))) st = GT_FAIL(GT_ERR_NOMEM, "no memory for a path");
+    if (st == GT_OK) {
+        t->step = s->step;
+        t->rows_seen = s->rows_seen;
+        t->tokens_seen = s->tokens_seen;
+        t->supervised_seen = s->supervised_seen;
+        t->best_metric = s->best_eval_loss;
+        t->best_step = s->best_eval_step;
+        t->t.optim.t = (long)s->step;
+    }
+    st = gt_comm_agree(t->c, st);
+    if (st == GT_OK) st = gt_comm_agree(t->c, t->c->rank == 0 ? gt_ckpt_read(k, t->tensor, t->tensors) : GT_OK);
+    if (st == GT_OK) st = broadcast_parameters(t);
+    if (st == GT_OK)
+        gt_log(GT_INFO, "train", "resumed %s: step %lld of %lld", t->resumed, (long long)t->step, (long long)t->total_steps);
+    t->checkpoint = k;
+    return st;
+}
+
+gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w)
+{
+    memset(t->skip, 0, (size_t)w->micros);
+    if (!t->checkpoint) return GT_OK;
+    gt_train_state s;
+    gt_train_state_fill(t, &s, w);
+    gt_ckpt_part part = part_of(t, w->micros);
+    gt_status st = gt_ckpt_load(t->c, t->checkpoint, &s, &part, t->skip);
+    gt_ckpt_close(t->checkpoint);
+    t->checkpoint = NULL;
+    GT_TRY(st);
+    int done = 0;
+    for (int i = 0; i < w->micros; i++) done += t->skip[i];
+    if (t->c->rank == 0) {
+        int64_t *n = t->t.window.sum + t->lora.count;
+        n[GT_SUM_LOSS] = part.loss;
+        n[GT_SUM_SUPERVISED] = part.supervised;
+        n[GT_SUM_TOKENS] = part.tokens;
+        n[GT_SUM_CORRECT] = part.rows;
+        n[GT_SUM_BAD] = part.bad;
+        n[GT_SUM_MICROS] = done;
+    }
+    if (done) gt_log(GT_INFO, "train", "%d of the window's %d micro-batches are done already", done, w->micros);
+    return GT_OK;
+}
+
+/* --- adapters */
+
+static gt_status write_adapter(gt_train_run *t, const char *name)
+{
+    char *path = gt_fs_join(t->r->output_dir, name);
+    if (!path) return GT_FAIL(GT_ERR_NOMEM, "no memory for a path");
+    const gt_adapter_source s = {.config = &t->lora_config, .rank = t->targets->rank, .param = t->lora.param,
+                                 .model = &t->w->config, .prefix = t->w->prefix, .base_model = t->r->model_name_or_path,
+                                 .gaussian = t->r->init_lora_weights == GT_INIT_GAUSSIAN};
+    gt_status st = gt_adapter_write(path, &s, true);
+    if (st == GT_OK) gt_log(GT_INFO, "train", "wrote %s", path);
+    free(path);
+    return st;
+}
+
+gt_status gt_train_write_adapter(gt_train_run *t, const char *name)
+{
+    return gt_comm_agree(t->c, t->c->rank == 0 ? write_adapter(t, name) : GT_OK);
+}
