@@ -51,6 +51,7 @@ typedef struct gt_train_run {
     double best_metric;      /* eval_loss, or minus accuracy; valid when best_step >= 0 */
     int64_t best_step;
     int bad_steps;           /* skipped in a row */
+    char extra[96];          /* the checkpoint's extra: {"updates": n, "bad_steps": n} */
     int32_t *owner;          /* [max micros] of the window in work */
     int64_t *cost;
     uint8_t *skip;
@@ -67,7 +68,7 @@ typedef struct gt_train_run {
 gt_status gt_train_setup(gt_train_run *t);
 
 /* train_save.c */
-void gt_train_state_fill(const gt_train_run *t, gt_train_state *s, const gt_window_rows *window);
+void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_rows *window);
 gt_status gt_train_resume(gt_train_run *t);                                            /* collective: finds and loads */
 gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w);              /* collective: parts of the window in work */
 gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window);            /* collective */

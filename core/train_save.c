@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-void gt_train_state_fill(const gt_train_run *t, gt_train_state *s, const gt_window_rows *window)
+void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_rows *window)
 {
+    /* a skipped step is a step of the schedule and no update of the moments: their counts may differ */
+    snprintf(t->extra, sizeof t->extra, "{\"updates\": %ld, \"bad_steps\": %d}", t->t.optim.t, t->bad_steps);
     *s = (gt_train_state){.tensor = t->tensor, .tensor_count = t->tensors, .step = t->step,
                           .epoch = t->step / t->windows_per_epoch, .window = t->step % t->windows_per_epoch,
                           .micro_batches = window ? window->micros : 0, .rows_seen = t->rows_seen,
                           .tokens_seen = t->tokens_seen, .supervised_seen = t->supervised_seen,
                           .seed = (uint64_t)t->r->seed, .world_size = t->c->size, .best_eval_loss = t->best_metric,
-                          .best_eval_step = t->best_step, .recipe = t->recipe_json, .metrics = "{}", .extra = "{}",
+                          .best_eval_step = t->best_step, .recipe = t->recipe_json, .metrics = "{}", .extra = t->extra,
                           .dataset = t->dataset_id, .base = t->base_id, .tokenizer = t->tokenizer_id, .plan = t->plan_id,
                           .numerics = t->numerics, .tool = "gemtune " GT_VERSION};
 }
@@ -89,6 +91,21 @@ static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
     return GT_OK;
 }
 
+static gt_status read_extra(gt_train_run *t, const char *text)
+{
+    gt_json_doc *doc;
+    GT_TRY(gt_json_parse(&doc, text, strlen(text), "the checkpoint's extra"));
+    const gt_json *updates = gt_json_get(gt_json_root(doc), "updates"), *bad = gt_json_get(gt_json_root(doc), "bad_steps");
+    const bool sound = updates && updates->is_integer && updates->integer >= 0 && bad && bad->is_integer && bad->integer >= 0 &&
+                       bad->integer < GT_TRAIN_BAD_STEPS;
+    if (sound) {
+        t->t.optim.t = (long)updates->integer;
+        t->bad_steps = (int)bad->integer;
+    }
+    gt_json_free(doc);
+    return sound ? GT_OK : GT_FAIL(GT_ERR_DATA, "the checkpoint's extra lacks updates and bad_steps");
+}
+
 static gt_status broadcast_parameters(gt_train_run *t)
 {
     const size_t bytes = t->lora.count * sizeof(float);
@@ -119,7 +136,7 @@ gt_status gt_train_resume(gt_train_run *t)
         t->supervised_seen = s->supervised_seen;
         t->best_metric = s->best_eval_loss;
         t->best_step = s->best_eval_step;
-        t->t.optim.t = (long)s->step;
+        st = read_extra(t, s->extra);
     }
     st = gt_comm_agree(t->c, st);
     if (st == GT_OK) st = gt_comm_agree(t->c, t->c->rank == 0 ? gt_ckpt_read(k, t->tensor, t->tensors) : GT_OK);

@@ -29,7 +29,7 @@ static void *quantize_one(gt_matrix *m)
     gt_nf4_nest(absmax8, absmax2, absmax, nb, offset, code2);
     *m = (gt_matrix){.data = codes, .dtype = GT_NF4, .rows = m->rows, .cols = m->cols, .block = GT_NF4_BLOCK,
                      .code = gt_nf4_code, .absmax8 = absmax8, .absmax2 = absmax2, .code2 = code2, .block2 = GT_NF4_BLOCK2,
-                     .offset = offset, .round_to = GT_BF16};
+                     .offset = offset, .round_to = GT_F32};
     free(w);
     free(absmax);
     return block;
