@@ -20,18 +20,27 @@ static void *row_at(const call *c, const void *base, int row, int width)
 }
 
 /* d_in (+)= d_out W, then the adapter's gradients and its part of d_in. in: the projection's input. */
-static gt_status linear_bwd(const call *c, gt_proj p, void *d_in, gt_dtype d_in_dtype, bool accumulate, const void *d_out,
-                            const void *in)
+static gt_status linear_bwd(const call *c, gt_proj p, void *d_in, gt_dtype d_in_dtype, bool accumulate,
+                            const void *d_out, const void *in)
 {
     int rows, cols;
     gt_proj_shape(c->m->config, p, &rows, &cols);
     const gt_kernels *k = c->m->k;
     if (d_in)
-        GT_TRY(k->gemm(&c->m->x, &(gt_gemm){.a = d_out, .lda = rows, .b = c->w->proj[p], .ldb = cols, .c = d_in, .ldc = cols,
-                                            .m = c->n, .n = cols, .k = rows, .alpha = 1, .beta = accumulate ? 1 : 0,
+        GT_TRY(k->gemm(&c->m->x, &(gt_gemm){.a = d_out,
+                                            .lda = rows,
+                                            .b = c->w->proj[p],
+                                            .ldb = cols,
+                                            .c = d_in,
+                                            .ldc = cols,
+                                            .m = c->n,
+                                            .n = cols,
+                                            .k = rows,
+                                            .alpha = 1,
+                                            .beta = accumulate ? 1 : 0,
                                             .c_dtype = d_in_dtype}));
-    return gt_lora_backward(c->m->lora, k, &c->m->x, c->m->config, c->layer, p, c->grad, d_in, d_in_dtype, d_out, in, c->n,
-                            &c->p->lora);
+    return gt_lora_backward(c->m->lora, k, &c->m->x, c->m->config, c->layer, p, c->grad, d_in, d_in_dtype, d_out, in,
+                            c->n, &c->p->lora);
 }
 
 /* As linear_bwd for a gradient wanted in act: behind dropout the sum is formed in float32 first. */
@@ -57,7 +66,10 @@ static gt_status norm_bwd_residual(const call *c, const float *dy, const void *i
                                 c->m->config->rms_norm_eps);
 }
 
-static bool adapted(const call *c, gt_proj p) { return c->m->lora->slot[c->layer][p].r > 0; }
+static bool adapted(const call *c, gt_proj p)
+{
+    return c->m->lora->slot[c->layer][p].r > 0;
+}
 
 /* dx: gradient of the layer's output -> of x1, the residual between attention and MLP. */
 static gt_status mlp_bwd(const call *c)
@@ -92,21 +104,38 @@ static gt_status attention_core_bwd(const call *c)
     }
     for (int i = 0; i < c->b->docs; i++) {
         const int begin = c->b->doc_begin[i], len = c->b->doc_begin[i + 1] - begin;
-        p->span[i] = (gt_attn_span){.q_begin = begin, .q_len = len, .q_pos = c->b->pos[begin],
-                                    .kv = {.k = row_at(c, p->k_rot, begin, c->K), .v = row_at(c, c->s->v, begin, c->K),
-                                           .stride = c->K, .len = len, .pos = c->b->pos[begin]}};
+        p->span[i] = (gt_attn_span){.q_begin = begin,
+                                    .q_len = len,
+                                    .q_pos = c->b->pos[begin],
+                                    .kv = {.k = row_at(c, p->k_rot, begin, c->K),
+                                           .v = row_at(c, c->s->v, begin, c->K),
+                                           .stride = c->K,
+                                           .len = len,
+                                           .pos = c->b->pos[begin]}};
     }
-    const gt_attn_grad g = {.fwd = {.heads = f->num_attention_heads, .kv_heads = f->num_key_value_heads, .head_dim = d,
-                                    .window = full ? 0 : f->sliding_window, .bidirectional = f->bidirectional,
-                                    .scale = c->m->attn_scale, .span_count = c->b->docs, .span = p->span, .q = p->q_rot,
-                                    .q_stride = c->Q, .o = c->s->o, .lse = c->s->lse},
-                            .d_o = p->d_o, .dq = p->dq, .dk = p->dk, .dv = p->dv, .buffer = p->attn_buffer,
+    const gt_attn_grad g = {.fwd = {.heads = f->num_attention_heads,
+                                    .kv_heads = f->num_key_value_heads,
+                                    .head_dim = d,
+                                    .window = full ? 0 : f->sliding_window,
+                                    .bidirectional = f->bidirectional,
+                                    .scale = c->m->attn_scale,
+                                    .span_count = c->b->docs,
+                                    .span = p->span,
+                                    .q = p->q_rot,
+                                    .q_stride = c->Q,
+                                    .o = c->s->o,
+                                    .lse = c->s->lse},
+                            .d_o = p->d_o,
+                            .dq = p->dq,
+                            .dk = p->dk,
+                            .dv = p->dv,
+                            .buffer = p->attn_buffer,
                             .buffer_bytes = p->attn_buffer_bytes};
     GT_TRY(k->attention_bwd(&c->m->x, &g));
-    GT_TRY(k->norm_rope_bwd(&c->m->x, p->dq, c->Q, p->dq, c->Q, c->s->q, c->Q, c->w->norm[GT_Q_NORM], cos, sin, c->b->pos,
-                            c->n, f->num_attention_heads, d, f->rms_norm_eps));
-    return k->norm_rope_bwd(&c->m->x, p->dk, c->K, p->dk, c->K, c->s->k, c->K, c->w->norm[GT_K_NORM], cos, sin, c->b->pos,
-                            c->n, f->num_key_value_heads, d, f->rms_norm_eps);
+    GT_TRY(k->norm_rope_bwd(&c->m->x, p->dq, c->Q, p->dq, c->Q, c->s->q, c->Q, c->w->norm[GT_Q_NORM], cos, sin,
+                            c->b->pos, c->n, f->num_attention_heads, d, f->rms_norm_eps));
+    return k->norm_rope_bwd(&c->m->x, p->dk, c->K, p->dk, c->K, c->s->k, c->K, c->w->norm[GT_K_NORM], cos, sin,
+                            c->b->pos, c->n, f->num_key_value_heads, d, f->rms_norm_eps);
 }
 
 /* dx: gradient of x1 -> of the layer's input. */
@@ -118,7 +147,8 @@ static gt_status attention_bwd(const call *c, const void *x_in)
     GT_TRY(linear_bwd_act(c, GT_O_PROJ, p->d_o, p->d_small, c->s->o));
     GT_TRY(attention_core_bwd(c));
     if (adapted(c, GT_Q_PROJ) || adapted(c, GT_K_PROJ) || adapted(c, GT_V_PROJ))
-        GT_TRY(k->rmsnorm(&c->m->x, p->norm_out, x_in, c->w->norm[GT_INPUT_NORM], c->n, c->H, c->m->config->rms_norm_eps));
+        GT_TRY(
+            k->rmsnorm(&c->m->x, p->norm_out, x_in, c->w->norm[GT_INPUT_NORM], c->n, c->H, c->m->config->rms_norm_eps));
     float *d_in = c->lowest ? NULL : p->d_norm;
     GT_TRY(linear_bwd(c, GT_Q_PROJ, d_in, GT_F32, false, p->dq, p->norm_out));
     GT_TRY(linear_bwd(c, GT_K_PROJ, d_in, GT_F32, true, p->dk, p->norm_out));
@@ -140,8 +170,15 @@ gt_status gt_backward(gt_model *m, gt_pass *p, const gt_batch *batch, float *gra
 {
     const gt_model_config *f = m->config;
     if (!m->lora || !p->training) return GT_FAIL(GT_ERR_ARG, "backward needs an adapter and a training pass");
-    call c = {.m = m, .p = p, .b = batch, .grad = grad, .n = batch->n, .H = f->hidden_size, .F = f->intermediate_size,
-              .Q = f->num_attention_heads * f->head_dim, .K = f->num_key_value_heads * f->head_dim};
+    call c = {.m = m,
+              .p = p,
+              .b = batch,
+              .grad = grad,
+              .n = batch->n,
+              .H = f->hidden_size,
+              .F = f->intermediate_size,
+              .Q = f->num_attention_heads * f->head_dim,
+              .K = f->num_key_value_heads * f->head_dim};
     for (int l = f->num_hidden_layers - 1; l >= m->lora->lowest_layer; l--) {
         GT_TRY(gt_signals_check());
         GT_TRY(gt_resident_acquire(m, l, &c.w));

@@ -29,7 +29,8 @@ void gt_flops_add(gt_flops *f, const gt_model_config *c, const gt_lora *lora, gt
     const int layers = c->num_hidden_layers, lowest = lora ? lora->lowest_layer : layers;
     double linear = 0, attention = 0, adapter = 0, total = 0;
     for (int l = 0; l < layers; l++) {
-        const double pair = 4.0 * pairs(n, c->layer_is_full[l] ? 0 : c->sliding_window) * c->num_attention_heads * c->head_dim;
+        const double pair =
+            4.0 * pairs(n, c->layer_is_full[l] ? 0 : c->sliding_window) * c->num_attention_heads * c->head_dim;
         double low = 0;
         for (int p = 0; lora && p < GT_PROJ_COUNT; p++) {
             int rows, cols;

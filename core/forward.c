@@ -10,7 +10,8 @@ void gt_kv_cache_carve(gt_kv_cache *c, gt_arena *a, const gt_model_config *confi
 {
     memset(c, 0, sizeof *c);
     c->capacity = capacity;
-    const size_t row = (size_t)config->num_key_value_heads * (size_t)config->head_dim * (size_t)gt_dtype_block_bytes(act);
+    const size_t row =
+        (size_t)config->num_key_value_heads * (size_t)config->head_dim * (size_t)gt_dtype_block_bytes(act);
     for (int l = 0; l < config->num_hidden_layers; l++) {
         c->k[l] = gt_arena_push(a, (size_t)capacity, row, "cache.k");
         c->v[l] = gt_arena_push(a, (size_t)capacity, row, "cache.v");
@@ -29,8 +30,15 @@ typedef struct {
 static call call_of(gt_model *m, gt_pass *p, const gt_batch *b, gt_kv_cache *cache)
 {
     const gt_model_config *c = m->config;
-    return (call){.m = m, .p = p, .b = b, .cache = cache, .n = b->n, .H = c->hidden_size, .F = c->intermediate_size,
-                  .Q = c->num_attention_heads * c->head_dim, .K = c->num_key_value_heads * c->head_dim};
+    return (call){.m = m,
+                  .p = p,
+                  .b = b,
+                  .cache = cache,
+                  .n = b->n,
+                  .H = c->hidden_size,
+                  .F = c->intermediate_size,
+                  .Q = c->num_attention_heads * c->head_dim,
+                  .K = c->num_key_value_heads * c->head_dim};
 }
 
 static void *row_at(const call *c, void *base, int row, int width)
@@ -44,8 +52,18 @@ static gt_status linear(const call *c, const gt_layer_weights *w, int layer, gt_
     int rows, cols;
     gt_proj_shape(c->m->config, p, &rows, &cols);
     const gt_kernels *k = c->m->k;
-    GT_TRY(k->gemm(&c->m->x, &(gt_gemm){.a = in, .lda = cols, .b = w->proj[p], .ldb = cols, .tb = true, .c = out, .ldc = rows,
-                                        .m = c->n, .n = rows, .k = cols, .alpha = 1, .c_dtype = k->act}));
+    GT_TRY(k->gemm(&c->m->x, &(gt_gemm){.a = in,
+                                        .lda = cols,
+                                        .b = w->proj[p],
+                                        .ldb = cols,
+                                        .tb = true,
+                                        .c = out,
+                                        .ldc = rows,
+                                        .m = c->n,
+                                        .n = rows,
+                                        .k = cols,
+                                        .alpha = 1,
+                                        .c_dtype = k->act}));
     if (!c->m->lora) return GT_OK;
     return gt_lora_forward(c->m->lora, k, &c->m->x, c->m->config, layer, p, out, in, c->n, &c->p->lora);
 }
@@ -69,9 +87,17 @@ static gt_status attention(const call *c, int layer, const gt_layer_acts *s, con
             span->kv.v = row_at(c, (void *)v, begin, c->K);
         }
     }
-    const gt_attn a = {.heads = f->num_attention_heads, .kv_heads = f->num_key_value_heads, .head_dim = f->head_dim,
-                       .window = full ? 0 : f->sliding_window, .bidirectional = f->bidirectional, .scale = c->m->attn_scale,
-                       .span_count = c->b->docs, .span = c->p->span, .q = c->p->q_rot, .q_stride = c->Q, .o = s->o,
+    const gt_attn a = {.heads = f->num_attention_heads,
+                       .kv_heads = f->num_key_value_heads,
+                       .head_dim = f->head_dim,
+                       .window = full ? 0 : f->sliding_window,
+                       .bidirectional = f->bidirectional,
+                       .scale = c->m->attn_scale,
+                       .span_count = c->b->docs,
+                       .span = c->p->span,
+                       .q = c->p->q_rot,
+                       .q_stride = c->Q,
+                       .o = s->o,
                        .lse = s->lse};
     return c->m->k->attention(&c->m->x, &a);
 }
@@ -119,7 +145,8 @@ static gt_status mlp_block(const call *c, const gt_layer_weights *w, int layer, 
     GT_TRY(k->geglu(&c->m->x, c->p->h, s->gate, s->up, (size_t)c->n * (size_t)c->F));
     GT_TRY(linear(c, w, layer, GT_DOWN_PROJ, s->m, c->p->h));
     if (!x_out) return GT_OK;
-    return k->rmsnorm_add(&c->m->x, x_out, s->x1, s->m, w->norm[GT_POST_MLP_NORM], c->n, c->H, c->m->config->rms_norm_eps);
+    return k->rmsnorm_add(&c->m->x, x_out, s->x1, s->m, w->norm[GT_POST_MLP_NORM], c->n, c->H,
+                          c->m->config->rms_norm_eps);
 }
 
 static gt_status check_batch(const gt_model *m, const gt_pass *p, const gt_batch *b, const gt_kv_cache *cache)
@@ -132,7 +159,8 @@ static gt_status check_batch(const gt_model *m, const gt_pass *p, const gt_batch
                        cache->len, cache->capacity);
     for (int i = 0; i < b->n; i++) {
         if (b->ids[i] < 0 || b->ids[i] >= m->config->vocab_size)
-            return GT_FAIL(GT_ERR_DATA, "token id %d; this model has ids 0 to %d", b->ids[i], m->config->vocab_size - 1);
+            return GT_FAIL(GT_ERR_DATA, "token id %d; this model has ids 0 to %d", b->ids[i],
+                           m->config->vocab_size - 1);
         if (b->pos[i] < 0 || b->pos[i] >= m->positions)
             return GT_FAIL(GT_ERR_DATA, "position %d; this run was made for %d positions", b->pos[i], m->positions);
     }
@@ -146,7 +174,8 @@ static void set_dropout(gt_model *m, gt_pass *p, const gt_batch *b, const gt_for
     const uint64_t epoch = gt_rng_key(m->lora->dropout_key, o->epoch);
     for (int d = 0; d < b->docs; d++) {
         const uint64_t sample = gt_rng_key(epoch, b->doc_sample[d]);
-        for (int i = b->doc_begin[d]; i < b->doc_begin[d + 1]; i++) p->row_key[i] = gt_rng_key(sample, (uint64_t)b->pos[i]);
+        for (int i = b->doc_begin[d]; i < b->doc_begin[d + 1]; i++)
+            p->row_key[i] = gt_rng_key(sample, (uint64_t)b->pos[i]);
     }
     p->lora.row_key = p->row_key;
 }
@@ -195,8 +224,8 @@ gt_status gt_forward_hidden(gt_model *m, gt_pass *p, const int32_t *row, int row
 gt_status gt_forward_logits(gt_model *m, gt_pass *p, const int32_t *row, int rows, float *logits)
 {
     GT_TRY(gt_forward_hidden(m, p, row, rows));
-    return m->k->head_logits(&m->x, logits, p->head_xf, rows, m->config->hidden_size, &m->weights->embed, p->head_buffer,
-                             p->head_buffer_bytes);
+    return m->k->head_logits(&m->x, logits, p->head_xf, rows, m->config->hidden_size, &m->weights->embed,
+                             p->head_buffer, p->head_buffer_bytes);
 }
 
 /* One chunk of targets: losses, and the gradient scattered into dx. */
@@ -204,19 +233,25 @@ static gt_status head_chunk(gt_model *m, gt_pass *p, const gt_batch *b, int firs
 {
     const int H = m->config->hidden_size;
     GT_TRY(gt_forward_hidden(m, p, b->target_row + first, rows));
-    const gt_head_loss h = {.xf = p->head_xf, .rows = rows, .hidden = H, .embed = &m->weights->embed,
-                            .target = b->target_id + first, .loss = p->loss, .argmax = p->argmax,
-                            .dxf = with_gradient ? p->d_xf : NULL, .buffer = p->head_buffer,
+    const gt_head_loss h = {.xf = p->head_xf,
+                            .rows = rows,
+                            .hidden = H,
+                            .embed = &m->weights->embed,
+                            .target = b->target_id + first,
+                            .loss = p->loss,
+                            .argmax = p->argmax,
+                            .dxf = with_gradient ? p->d_xf : NULL,
+                            .buffer = p->head_buffer,
                             .buffer_bytes = p->head_buffer_bytes};
     GT_TRY(m->k->head_loss(&m->x, &h));
     if (!with_gradient) return GT_OK;
-    GT_TRY(m->k->rmsnorm_bwd(&m->x, p->d_head, GT_F32, false, p->d_xf, GT_F32, p->head_in, m->weights->final_norm, rows, H,
-                             m->config->rms_norm_eps));
+    GT_TRY(m->k->rmsnorm_bwd(&m->x, p->d_head, GT_F32, false, p->d_xf, GT_F32, p->head_in, m->weights->final_norm, rows,
+                             H, m->config->rms_norm_eps));
     return m->k->scatter_rows(&m->x, p->dx, b->n, p->d_head, b->target_row + first, rows, H);
 }
 
-gt_status gt_forward_loss(gt_model *m, gt_pass *p, const gt_batch *batch, bool with_gradient, gt_loss_sum *sum, double *nll,
-                          int32_t *greedy)
+gt_status gt_forward_loss(gt_model *m, gt_pass *p, const gt_batch *batch, bool with_gradient, gt_loss_sum *sum,
+                          double *nll, int32_t *greedy)
 {
     *sum = (gt_loss_sum){0};
     if (with_gradient) memset(p->dx, 0, (size_t)batch->n * (size_t)m->config->hidden_size * sizeof *p->dx);

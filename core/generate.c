@@ -29,7 +29,10 @@ gt_status gt_generator_create(gt_generator *g, gt_model *m, int capacity, int ch
     return gt_arena_status(&g->arena);
 }
 
-void gt_generator_destroy(gt_generator *g) { gt_arena_free(&g->arena); }
+void gt_generator_destroy(gt_generator *g)
+{
+    gt_arena_free(&g->arena);
+}
 
 /* Feeds ids through the model; the last one's logits are left in g->logits when wanted. */
 static gt_status feed(gt_generator *g, const int32_t *ids, int n, bool want_logits)
@@ -40,8 +43,8 @@ static gt_status feed(gt_generator *g, const int32_t *ids, int n, bool want_logi
         const int now = gt_min_int(gt_min_int(n, g->pass.max_tokens), 512);
         for (int i = 0; i < now; i++) pos[i] = g->cache.len + i;
         begin[1] = now;
-        const gt_batch b = {.n = now, .ids = ids, .pos = pos, .docs = 1, .doc_begin = begin, .doc_sample = &sample,
-                            .longest = now};
+        const gt_batch b = {
+            .n = now, .ids = ids, .pos = pos, .docs = 1, .doc_begin = begin, .doc_sample = &sample, .longest = now};
         GT_TRY(gt_forward(g->m, &g->pass, &b, &(gt_forward_options){.cache = &g->cache}));
         ids += now;
         n -= now;

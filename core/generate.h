@@ -6,12 +6,12 @@
 #include "sampler.h"
 
 typedef struct {
-    gt_model *m;            /* borrowed */
+    gt_model *m; /* borrowed */
     gt_arena arena;
     gt_pass pass;
     gt_kv_cache cache;
-    float *logits;          /* [V] */
-    gt_candidate *scratch;  /* [V] */
+    float *logits;         /* [V] */
+    gt_candidate *scratch; /* [V] */
 } gt_generator;
 
 /* capacity: prompt and new tokens together, at most the positions m was made for; lora: the adapter of m, or NULL;

@@ -71,20 +71,24 @@ static uint64_t module_key(const gt_lora *l, int layer, gt_proj p)
     return gt_rng_key(l->dropout_key, (uint64_t)(layer * GT_PROJ_COUNT + (int)p));
 }
 
-static bool drops(const gt_lora *l, const gt_lora_work *w) { return l->dropout > 0 && w->row_key; }
+static bool drops(const gt_lora *l, const gt_lora_work *w)
+{
+    return l->dropout > 0 && w->row_key;
+}
 
 /* The adapter's input, through dropout in training. */
-static gt_status adapter_input(const gt_lora *l, const gt_kernels *k, gt_exec *x, int layer, gt_proj p, const void **out,
-                               const void *in, int n, int cols, const gt_lora_work *w)
+static gt_status adapter_input(const gt_lora *l, const gt_kernels *k, gt_exec *x, int layer, gt_proj p,
+                               const void **out, const void *in, int n, int cols, const gt_lora_work *w)
 {
     *out = in;
     if (!drops(l, w)) return GT_OK;
     *out = w->dropped;
-    return k->dropout(x, w->dropped, k->act, false, in, k->act, w->row_key, module_key(l, layer, p), l->dropout, n, cols);
+    return k->dropout(x, w->dropped, k->act, false, in, k->act, w->row_key, module_key(l, layer, p), l->dropout, n,
+                      cols);
 }
 
-gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer, gt_proj p,
-                          void *out, const void *in, int n, const gt_lora_work *w)
+gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
+                          gt_proj p, void *out, const void *in, int n, const gt_lora_work *w)
 {
     const gt_lora_slot *s = &l->slot[layer][p];
     if (s->r == 0) return GT_OK;
@@ -92,16 +96,36 @@ gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, con
     gt_proj_shape(c, p, &rows, &cols);
     const void *input;
     GT_TRY(adapter_input(l, k, x, layer, p, &input, in, n, cols, w));
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = input, .lda = cols, .b = act_at(l, k, s->a), .ldb = cols, .tb = true, .c = w->t,
-                                 .ldc = s->r, .m = n, .n = s->r, .k = cols, .alpha = 1, .c_dtype = k->act}));
-    return k->gemm(x, &(gt_gemm){.a = w->t, .lda = s->r, .b = act_at(l, k, s->b), .ldb = s->r, .tb = true, .c = out,
-                                 .ldc = rows, .m = n, .n = rows, .k = s->r, .alpha = s->scaling, .beta = 1,
+    GT_TRY(k->gemm(x, &(gt_gemm){.a = input,
+                                 .lda = cols,
+                                 .b = act_at(l, k, s->a),
+                                 .ldb = cols,
+                                 .tb = true,
+                                 .c = w->t,
+                                 .ldc = s->r,
+                                 .m = n,
+                                 .n = s->r,
+                                 .k = cols,
+                                 .alpha = 1,
+                                 .c_dtype = k->act}));
+    return k->gemm(x, &(gt_gemm){.a = w->t,
+                                 .lda = s->r,
+                                 .b = act_at(l, k, s->b),
+                                 .ldb = s->r,
+                                 .tb = true,
+                                 .c = out,
+                                 .ldc = rows,
+                                 .m = n,
+                                 .n = rows,
+                                 .k = s->r,
+                                 .alpha = s->scaling,
+                                 .beta = 1,
                                  .c_dtype = k->act});
 }
 
-gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer, gt_proj p,
-                           float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in, int n,
-                           const gt_lora_work *w)
+gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
+                           gt_proj p, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in,
+                           int n, const gt_lora_work *w)
 {
     const gt_lora_slot *s = &l->slot[layer][p];
     if (s->r == 0) return GT_OK;
@@ -110,18 +134,69 @@ gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, co
     const void *input;
     GT_TRY(adapter_input(l, k, x, layer, p, &input, in, n, cols, w));
     /* dB += s dout^T t */
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = input, .lda = cols, .b = act_at(l, k, s->a), .ldb = cols, .tb = true, .c = w->t,
-                                 .ldc = s->r, .m = n, .n = s->r, .k = cols, .alpha = 1, .c_dtype = k->act}));
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = d_out, .lda = rows, .ta = true, .b = w->t, .ldb = s->r, .c = grad + s->b, .ldc = s->r,
-                                 .m = rows, .n = s->r, .k = n, .alpha = s->scaling, .beta = 1, .c_dtype = GT_F32}));
+    GT_TRY(k->gemm(x, &(gt_gemm){.a = input,
+                                 .lda = cols,
+                                 .b = act_at(l, k, s->a),
+                                 .ldb = cols,
+                                 .tb = true,
+                                 .c = w->t,
+                                 .ldc = s->r,
+                                 .m = n,
+                                 .n = s->r,
+                                 .k = cols,
+                                 .alpha = 1,
+                                 .c_dtype = k->act}));
+    GT_TRY(k->gemm(x, &(gt_gemm){.a = d_out,
+                                 .lda = rows,
+                                 .ta = true,
+                                 .b = w->t,
+                                 .ldb = s->r,
+                                 .c = grad + s->b,
+                                 .ldc = s->r,
+                                 .m = rows,
+                                 .n = s->r,
+                                 .k = n,
+                                 .alpha = s->scaling,
+                                 .beta = 1,
+                                 .c_dtype = GT_F32}));
     /* dt = s dout B;  dA += dt^T drop(in) */
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = d_out, .lda = rows, .b = act_at(l, k, s->b), .ldb = s->r, .c = w->t, .ldc = s->r,
-                                 .m = n, .n = s->r, .k = rows, .alpha = s->scaling, .c_dtype = k->act}));
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = w->t, .lda = s->r, .ta = true, .b = input, .ldb = cols, .c = grad + s->a, .ldc = cols,
-                                 .m = s->r, .n = cols, .k = n, .alpha = 1, .beta = 1, .c_dtype = GT_F32}));
+    GT_TRY(k->gemm(x, &(gt_gemm){.a = d_out,
+                                 .lda = rows,
+                                 .b = act_at(l, k, s->b),
+                                 .ldb = s->r,
+                                 .c = w->t,
+                                 .ldc = s->r,
+                                 .m = n,
+                                 .n = s->r,
+                                 .k = rows,
+                                 .alpha = s->scaling,
+                                 .c_dtype = k->act}));
+    GT_TRY(k->gemm(x, &(gt_gemm){.a = w->t,
+                                 .lda = s->r,
+                                 .ta = true,
+                                 .b = input,
+                                 .ldb = cols,
+                                 .c = grad + s->a,
+                                 .ldc = cols,
+                                 .m = s->r,
+                                 .n = cols,
+                                 .k = n,
+                                 .alpha = 1,
+                                 .beta = 1,
+                                 .c_dtype = GT_F32}));
     if (!d_in) return GT_OK;
-    gt_gemm back = {.a = w->t, .lda = s->r, .b = act_at(l, k, s->a), .ldb = cols, .c = d_in, .ldc = cols,
-                    .m = n, .n = cols, .k = s->r, .alpha = 1, .beta = 1, .c_dtype = d_in_dtype};
+    gt_gemm back = {.a = w->t,
+                    .lda = s->r,
+                    .b = act_at(l, k, s->a),
+                    .ldb = cols,
+                    .c = d_in,
+                    .ldc = cols,
+                    .m = n,
+                    .n = cols,
+                    .k = s->r,
+                    .alpha = 1,
+                    .beta = 1,
+                    .c_dtype = d_in_dtype};
     if (!drops(l, w)) return k->gemm(x, &back);
     if (d_in_dtype != GT_F32) return GT_FAIL(GT_ERR_ARG, "the gradient behind dropout accumulates in float32 only");
     back.c = w->wide;

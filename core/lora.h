@@ -8,21 +8,21 @@
 #include "weights.h"
 
 typedef struct {
-    int r;            /* 0: this projection has no adapter */
-    float scaling;    /* lora_alpha / r, or / sqrt(r) with rsLoRA */
-    size_t a, b;      /* offsets into the flat vectors: A [r, in] and B [out, r], row-major */
+    int r;         /* 0: this projection has no adapter */
+    float scaling; /* lora_alpha / r, or / sqrt(r) with rsLoRA */
+    size_t a, b;   /* offsets into the flat vectors: A [r, in] and B [out, r], row-major */
 } gt_lora_slot;
 
 typedef struct gt_lora {
     gt_lora_slot slot[GT_MAX_LAYERS][GT_PROJ_COUNT];
     int layers, max_rank;
-    int lowest_layer; /* the first layer with an adapter: the backward pass ends there; layers when there is none */
-    size_t count;     /* parameters in all */
-    size_t modules;   /* projections with an adapter */
-    float dropout;    /* p of the inverted dropout on the adapter's input, training only */
+    int lowest_layer;     /* the first layer with an adapter: the backward pass ends there; layers when there is none */
+    size_t count;         /* parameters in all */
+    size_t modules;       /* projections with an adapter */
+    float dropout;        /* p of the inverted dropout on the adapter's input, training only */
     uint64_t dropout_key; /* of the run: from its seed */
-    float *param;     /* [count] f32 masters */
-    void *act;        /* [count] copies in the compute dtype; param itself when that is float32 */
+    float *param;         /* [count] f32 masters */
+    void *act;            /* [count] copies in the compute dtype; param itself when that is float32 */
 } gt_lora;
 
 /* Lays out slots for ranks[layer * GT_PROJ_COUNT + proj] (0: none) with the given scalings (same indexing): order is layer,
@@ -48,13 +48,13 @@ typedef struct {
 } gt_lora_work;
 
 /* out[n, out_features] += scaling * (drop(in) A^T) B^T for the slot of (layer, proj); nothing when it has none. out is act. */
-gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer, gt_proj p,
-                          void *out, const void *in, int n, const gt_lora_work *w);
+gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
+                          gt_proj p, void *out, const void *in, int n, const gt_lora_work *w);
 
 /* Accumulates the gradients of A and B into grad [count] f32 (unscaled sums over the tokens), and adds the adapter's part
  * to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). spec/backward.md section 1.4. */
-gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer, gt_proj p,
-                           float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in, int n,
-                           const gt_lora_work *w);
+gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
+                           gt_proj p, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in,
+                           int n, const gt_lora_work *w);
 
 #endif

@@ -11,9 +11,14 @@
 static gt_kernel_dims dims_of(const gt_weights *w, const gt_model_options *o)
 {
     const gt_model_config *c = &w->config;
-    return (gt_kernel_dims){.hidden = c->hidden_size, .inter = c->intermediate_size, .heads = c->num_attention_heads,
-                            .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim, .vocab = c->vocab_size,
-                            .max_tokens = o->max_tokens, .lora_rank = o->lora_rank};
+    return (gt_kernel_dims){.hidden = c->hidden_size,
+                            .inter = c->intermediate_size,
+                            .heads = c->num_attention_heads,
+                            .kv_heads = c->num_key_value_heads,
+                            .head_dim = c->head_dim,
+                            .vocab = c->vocab_size,
+                            .max_tokens = o->max_tokens,
+                            .lora_rank = o->lora_rank};
 }
 
 /* The one place that says how large the model's own memory is. */
@@ -30,7 +35,10 @@ static void carve(gt_model *m, gt_arena *a, const gt_weights *w, const gt_model_
     m->x.scratch = gt_arena_push(a, (size_t)threads, m->x.scratch_stride, "kernels.scratch");
 }
 
-static int threads_of(const gt_model_options *o) { return o->threads > 0 ? o->threads : gt_pool_default_threads(); }
+static int threads_of(const gt_model_options *o)
+{
+    return o->threads > 0 ? o->threads : gt_pool_default_threads();
+}
 
 gt_status gt_model_plan(gt_arena *plan, const gt_weights *w, const gt_model_options *o)
 {
@@ -45,8 +53,8 @@ gt_status gt_model_create(gt_model **out, const gt_weights *w, const gt_model_op
 {
     const gt_model_config *c = &w->config;
     if (o->positions < 1 || o->positions > c->max_position_embeddings)
-        return GT_FAIL(GT_ERR_CONFIG, "%d positions asked of a model that has %d (max_position_embeddings)", o->positions,
-                       c->max_position_embeddings);
+        return GT_FAIL(GT_ERR_CONFIG, "%d positions asked of a model that has %d (max_position_embeddings)",
+                       o->positions, c->max_position_embeddings);
     gt_model *m = calloc(1, sizeof *m);
     if (!m) return GT_FAIL(GT_ERR_NOMEM, "no memory for a model");
     const int threads = threads_of(o);

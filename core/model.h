@@ -15,26 +15,26 @@
 
 /* What is kept between the forward and the backward pass. */
 typedef enum {
-    GT_KEEP_INPUTS,   /* gradient checkpointing "full": each layer's input only; the layer is run again in backward */
-    GT_KEEP_NO_MLP,   /* "gate_up": all but the two [n, F] products, which are run again */
-    GT_KEEP_ALL       /* "none" */
+    GT_KEEP_INPUTS, /* gradient checkpointing "full": each layer's input only; the layer is run again in backward */
+    GT_KEEP_NO_MLP, /* "gate_up": all but the two [n, F] products, which are run again */
+    GT_KEEP_ALL     /* "none" */
 } gt_keep;
 
 /* The decoded weights of one layer while they are held (gt_resident_acquire ... release). */
 typedef struct {
-    const void *proj[GT_PROJ_COUNT];   /* act [out, in], contiguous */
-    const float *norm[GT_NORM_COUNT];  /* f32 factors 1 + w: [H] or [head_dim] */
+    const void *proj[GT_PROJ_COUNT];  /* act [out, in], contiguous */
+    const float *norm[GT_NORM_COUNT]; /* f32 factors 1 + w: [H] or [head_dim] */
 } gt_layer_weights;
 
 /* Activations of one layer that its backward needs. */
 typedef struct {
-    void *q, *k, *v;  /* [n, Q], [n, K], [n, K] act: projections, before norm and RoPE */
-    void *o;          /* [n, Q] act: attention's output */
-    float *lse;       /* [n, heads] */
-    void *y;          /* [n, H] act: o_proj's output */
-    void *x1;         /* [n, H] act: residual after attention */
-    void *gate, *up;  /* [n, F] act */
-    void *m;          /* [n, H] act: down_proj's output */
+    void *q, *k, *v; /* [n, Q], [n, K], [n, K] act: projections, before norm and RoPE */
+    void *o;         /* [n, Q] act: attention's output */
+    float *lse;      /* [n, heads] */
+    void *y;         /* [n, H] act: o_proj's output */
+    void *x1;        /* [n, H] act: residual after attention */
+    void *gate, *up; /* [n, F] act */
+    void *m;         /* [n, H] act: down_proj's output */
 } gt_layer_acts;
 
 /* The memory of passes up to max_tokens. Carved by gt_pass_carve from one arena, so that what --dry-run prints is what
@@ -46,58 +46,58 @@ typedef struct {
     void *x[GT_MAX_LAYERS + 1]; /* residual stream [n, H] act: x[l] enters layer l, x[L] leaves the last. Without
                                  * training two buffers alternate */
     gt_layer_acts layer[GT_MAX_LAYERS]; /* without GT_KEEP_ALL layers share memory */
-    int live;                   /* the layer whose shared activations are still whole, or -1 */
-    void *norm_out;             /* [n, H] act */
-    void *q_rot, *k_rot;        /* [n, Q], [n, K] act: after norm and RoPE */
-    void *h;                    /* [n, F] act */
+    int live;                           /* the layer whose shared activations are still whole, or -1 */
+    void *norm_out;                     /* [n, H] act */
+    void *q_rot, *k_rot;                /* [n, Q], [n, K] act: after norm and RoPE */
+    void *h;                            /* [n, F] act */
     gt_lora_work lora;
-    uint64_t *row_key;          /* [n] dropout streams of the tokens; NULL without dropout */
-    gt_attn_span *span;         /* [max documents] */
+    uint64_t *row_key;  /* [n] dropout streams of the tokens; NULL without dropout */
+    gt_attn_span *span; /* [max documents] */
     int max_spans;
     /* training only */
-    float *dx;                  /* [n, H] f32: gradient of the residual stream */
-    float *d_norm;              /* [n, H] f32 */
-    void *d_small;              /* [n, H] act */
-    void *d_h;                  /* [n, F] act; also [n, Q] for the attention output's gradient */
-    void *d_o;                  /* [n, Q] act */
-    void *dq, *dk, *dv;         /* act, as q, k, v */
-    float *d_wide;              /* [n, max(F, Q)] f32; only with dropout, else NULL */
-    void *attn_buffer;          /* the kernels' partial sums of dk and dv */
+    float *dx;          /* [n, H] f32: gradient of the residual stream */
+    float *d_norm;      /* [n, H] f32 */
+    void *d_small;      /* [n, H] act */
+    void *d_h;          /* [n, F] act; also [n, Q] for the attention output's gradient */
+    void *d_o;          /* [n, Q] act */
+    void *dq, *dk, *dv; /* act, as q, k, v */
+    float *d_wide;      /* [n, max(F, Q)] f32; only with dropout, else NULL */
+    void *attn_buffer;  /* the kernels' partial sums of dk and dv */
     size_t attn_buffer_bytes;
     /* head: chunks of head_rows supervised rows */
-    void *head_in, *head_xf;    /* [head_rows, H] act */
-    float *d_xf, *d_head;       /* [head_rows, H] f32 */
-    double *loss;               /* [head_rows] */
-    int32_t *argmax;            /* [head_rows] */
-    int32_t *head_row;          /* [head_rows] */
+    void *head_in, *head_xf; /* [head_rows, H] act */
+    float *d_xf, *d_head;    /* [head_rows, H] f32 */
+    double *loss;            /* [head_rows] */
+    int32_t *argmax;         /* [head_rows] */
+    int32_t *head_row;       /* [head_rows] */
     void *head_buffer;
     size_t head_buffer_bytes;
 } gt_pass;
 
 typedef struct gt_model {
-    const gt_weights *weights;    /* borrowed */
+    const gt_weights *weights;     /* borrowed */
     const gt_model_config *config; /* &weights->config */
     const gt_kernels *k;
-    gt_exec x;                    /* pool owned by the model */
-    const gt_lora *lora;          /* borrowed; NULL without adapter */
-    float embed_multiplier;       /* sqrt(H): f32, or rounded to bf16 in bf16 mode (spec/gemma3.md section 2.1) */
+    gt_exec x;              /* pool owned by the model */
+    const gt_lora *lora;    /* borrowed; NULL without adapter */
+    float embed_multiplier; /* sqrt(H): f32, or rounded to bf16 in bf16 mode (spec/gemma3.md section 2.1) */
     float attn_scale;
-    int positions;                /* RoPE tables reach this far */
+    int positions;                    /* RoPE tables reach this far */
     float *rope_cos[2], *rope_sin[2]; /* [0] sliding, [1] full: [positions, head_dim / 2], act precision */
-    void *slot;                   /* decoded weights of the layer in hand */
+    void *slot;                       /* decoded weights of the layer in hand */
     gt_layer_weights held;
-    int held_layer;               /* -1: none */
-    int slot_layer;               /* whose weights the slot still holds (they survive a release), or -1 */
-    gt_arena arena;               /* rope, slot, scratch */
+    int held_layer; /* -1: none */
+    int slot_layer; /* whose weights the slot still holds (they survive a release), or -1 */
+    gt_arena arena; /* rope, slot, scratch */
 } gt_model;
 
 typedef struct {
     gt_backend backend;
     gt_dtype act;
-    int threads;      /* 0: gt_pool_default_threads() */
-    int positions;    /* longest document + what may be generated */
-    int lora_rank;    /* largest rank an adapter will have; 0: none */
-    int max_tokens;   /* largest pass: sizes kernel scratch */
+    int threads;    /* 0: gt_pool_default_threads() */
+    int positions;  /* longest document + what may be generated */
+    int lora_rank;  /* largest rank an adapter will have; 0: none */
+    int max_tokens; /* largest pass: sizes kernel scratch */
 } gt_model_options;
 
 /* Bytes of the model's own memory by name (decoded layer, RoPE tables, kernel scratch): measures into plan. */

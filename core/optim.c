@@ -17,13 +17,15 @@ gt_status gt_optim_grad_norm(const gt_lora *l, const gt_kernels *k, gt_exec *x, 
     return GT_OK;
 }
 
-gt_status gt_optim_step(gt_optim *o, gt_lora *l, const gt_kernels *k, gt_exec *x, const float *g, double norm, double lr)
+gt_status gt_optim_step(gt_optim *o, gt_lora *l, const gt_kernels *k, gt_exec *x, const float *g, double norm,
+                        double lr)
 {
     if (!isfinite(norm)) return GT_FAIL(GT_ERR_ARG, "gradient norm %f", norm);
     float clip = 1.0f;
     if (o->max_grad_norm > 0) clip = (float)fmin(1.0, o->max_grad_norm / (norm + 1e-6));
     o->t++;
     const double bc1 = 1.0 - pow(o->beta1, (double)o->t), bc2 = 1.0 - pow(o->beta2, (double)o->t);
-    GT_TRY(k->adamw(x, l->param, o->m, o->v, g, l->count, clip, lr, o->beta1, o->beta2, o->eps, o->weight_decay, bc1, bc2));
+    GT_TRY(k->adamw(x, l->param, o->m, o->v, g, l->count, clip, lr, o->beta1, o->beta2, o->eps, o->weight_decay, bc1,
+                    bc2));
     return gt_lora_refresh(l, k, x);
 }

@@ -44,9 +44,12 @@ static void carve_layers(gt_pass *p, const shape *s, int layers)
     const bool attention_each = p->training && p->keep != GT_KEEP_INPUTS;
     const bool mlp_each = p->training && p->keep == GT_KEEP_ALL;
     for (int l = 0; l < layers; l++) {
-        if (l == 0 || attention_each) carve_attention(&p->layer[l], s, p->training);
-        else p->layer[l] = p->layer[0];
-        if (l == 0 || mlp_each) carve_mlp(&p->layer[l], s);
+        if (l == 0 || attention_each)
+            carve_attention(&p->layer[l], s, p->training);
+        else
+            p->layer[l] = p->layer[0];
+        if (l == 0 || mlp_each)
+            carve_mlp(&p->layer[l], s);
         else {
             p->layer[l].gate = p->layer[0].gate;
             p->layer[l].up = p->layer[0].up;
@@ -122,9 +125,14 @@ void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernel
             p->lora.wide = rows_f32(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.wide");
         }
     }
-    const gt_kernel_dims dims = {.hidden = c->hidden_size, .inter = c->intermediate_size, .heads = c->num_attention_heads,
-                                 .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim, .vocab = c->vocab_size,
-                                 .max_tokens = o->max_tokens, .lora_rank = lora ? lora->max_rank : 0};
+    const gt_kernel_dims dims = {.hidden = c->hidden_size,
+                                 .inter = c->intermediate_size,
+                                 .heads = c->num_attention_heads,
+                                 .kv_heads = c->num_key_value_heads,
+                                 .head_dim = c->head_dim,
+                                 .vocab = c->vocab_size,
+                                 .max_tokens = o->max_tokens,
+                                 .lora_rank = lora ? lora->max_rank : 0};
     if (o->training) carve_gradients(p, &s, dropout, k, &dims);
     if (o->head_rows > 0) carve_head(p, a, &s, k, c->vocab_size);
 }

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int better(gt_candidate a, gt_candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+static int better(gt_candidate a, gt_candidate b)
+{
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
 
 static int by_rank(const void *a, const void *b)
 {
@@ -44,7 +47,8 @@ int32_t gt_sample_token(const gt_sampling *s, const float *logits, int vocab, ui
     }
     const int k = s->top_k > 0 && s->top_k < vocab ? s->top_k : vocab;
     gt_candidate *c = scratch;
-    if (k <= 256) gt_top_candidates(c, k, logits, vocab, NULL);
+    if (k <= 256)
+        gt_top_candidates(c, k, logits, vocab, NULL);
     else {
         for (int i = 0; i < vocab; i++) c[i] = (gt_candidate){logits[i], i};
         qsort(c, (size_t)vocab, sizeof *c, by_rank);

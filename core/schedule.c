@@ -2,7 +2,10 @@
 
 #include <math.h>
 
-static double given_or(double value, double fallback) { return isnan(value) ? fallback : value; }
+static double given_or(double value, double fallback)
+{
+    return isnan(value) ? fallback : value;
+}
 
 void gt_schedule_of_recipe(gt_schedule *out, const gt_recipe *r, long total_steps)
 {
@@ -27,8 +30,10 @@ static double multiplier(const gt_schedule *s, double step)
     if (step < w) return step / fmax(1.0, w);
     const double progress = (step - w) / fmax(1.0, total - w);
     switch (s->type) {
-    case GT_LR_LINEAR: return fmax(0.0, (total - step) / fmax(1.0, total - w));
-    case GT_LR_COSINE: return fmax(0.0, 0.5 * (1.0 + cos(pi * s->num_cycles * 2.0 * progress)));
+    case GT_LR_LINEAR:
+        return fmax(0.0, (total - step) / fmax(1.0, total - w));
+    case GT_LR_COSINE:
+        return fmax(0.0, 0.5 * (1.0 + cos(pi * s->num_cycles * 2.0 * progress)));
     case GT_LR_COSINE_WITH_MIN_LR: {
         const double factor = 0.5 * (1.0 + cos(pi * s->num_cycles * 2.0 * progress));
         return fmax(0.0, factor * (1.0 - s->min_lr_rate) + s->min_lr_rate);
@@ -46,9 +51,13 @@ static double multiplier(const gt_schedule *s, double step)
         return ((s->learning_rate - s->lr_end) * pow(remaining, s->power) + s->lr_end) / s->learning_rate;
     }
     case GT_LR_CONSTANT:
-    case GT_LR_CONSTANT_WITH_WARMUP: break;
+    case GT_LR_CONSTANT_WITH_WARMUP:
+        break;
     }
     return 1.0;
 }
 
-double gt_schedule_lr(const gt_schedule *s, long step) { return s->learning_rate * multiplier(s, (double)step); }
+double gt_schedule_lr(const gt_schedule *s, long step)
+{
+    return s->learning_rate * multiplier(s, (double)step);
+}

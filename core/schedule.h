@@ -8,10 +8,10 @@ typedef struct {
     gt_lr_schedule type;
     double learning_rate;
     long warmup_steps, total_steps;
-    double num_cycles;  /* cosine: 0.5; cosine_with_restarts: 1 */
-    double min_lr_rate; /* cosine_with_min_lr: least multiplier */
+    double num_cycles;    /* cosine: 0.5; cosine_with_restarts: 1 */
+    double min_lr_rate;   /* cosine_with_min_lr: least multiplier */
     double lr_end, power; /* polynomial: 1e-7, 1 */
-    double timescale;   /* inverse_sqrt: 0 for its default (warm-up steps, or 10000 without) */
+    double timescale;     /* inverse_sqrt: 0 for its default (warm-up steps, or 10000 without) */
 } gt_schedule;
 
 /* The schedule a recipe asks for over total_steps optimizer steps. */

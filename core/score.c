@@ -38,7 +38,10 @@ gt_status gt_scorer_create(gt_scorer *s, gt_model *m, int max_tokens, int top, b
     return gt_arena_status(&s->arena);
 }
 
-void gt_scorer_destroy(gt_scorer *s) { gt_arena_free(&s->arena); }
+void gt_scorer_destroy(gt_scorer *s)
+{
+    gt_arena_free(&s->arena);
+}
 
 static gt_status add_top(gt_scorer *s, const gt_batch *b, gt_text *line)
 {
@@ -71,7 +74,8 @@ static gt_status score_batch(gt_scorer *s, const gt_sample *sample, const gt_bat
     gt_text_addf(line, "]");
     if (s->top > 0) GT_TRY(add_top(s, b, line));
     gt_text_addf(line, "}");
-    if (line->failed) return GT_FAIL(GT_ERR_NOMEM, "no memory for the scores of row %llu", (unsigned long long)sample->row);
+    if (line->failed)
+        return GT_FAIL(GT_ERR_NOMEM, "no memory for the scores of row %llu", (unsigned long long)sample->row);
     return GT_OK;
 }
 

@@ -26,11 +26,12 @@ static gt_status start_adapter(gt_train_run *t)
         const int have = a->targets.rank[i], want = t->targets->rank[i];
         const float theirs = a->targets.scaling[i], ours = t->targets->scaling[i];
         if (have != want || (want && theirs != ours))
-            st = GT_FAIL(GT_ERR_CONFIG,
-                         "init_adapter %s: layer %d %s has rank %d and scaling %g, the recipe asks for rank %d and scaling %g; "
-                         "set lora_r, lora_alpha, use_rslora and lora_target_modules as the adapter has them",
-                         r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
-                         want, (double)ours);
+            st = GT_FAIL(
+                GT_ERR_CONFIG,
+                "init_adapter %s: layer %d %s has rank %d and scaling %g, the recipe asks for rank %d and scaling %g; "
+                "set lora_r, lora_alpha, use_rslora and lora_target_modules as the adapter has them",
+                r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
+                want, (double)ours);
     }
     if (st == GT_OK) memcpy(t->lora.param, a->param, t->lora.count * sizeof *t->lora.param);
     gt_adapter_free(a);
@@ -62,7 +63,7 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
         const double begin = gt_train_clock();
         gt_micro_result r;
         GT_TRY(gt_trainer_micro(&t->t, i, w->micro[i].sample, w->micro[i].samples, epoch, &r));
-        gt_train_log_micro(t->log, t->step, ++done, mine, r.loss / r.targets, r.tokens, micro_flops(t, &w->micro[i]).total,
+        gt_train_log_micro(t->log, t->step, ++done, mine, r.tokens, micro_flops(t, &w->micro[i]).total,
                            gt_train_clock() - begin);
         if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
             gt_status st = gt_train_save_alone(t, w);
@@ -89,10 +90,18 @@ static gt_status log_step(gt_train_run *t, const gt_step_result *r, const gt_win
 {
     gt_flops f = {0};
     for (int i = 0; i < w->micros; i++) f.total += micro_flops(t, &w->micro[i]).total;
-    const gt_train_step_log s = {.step = t->step, .epoch = (double)t->step / (double)t->windows_per_epoch, .loss = r->loss,
-                                 .grad_norm = r->grad_norm, .learning_rate = r->learning_rate, .accuracy = r->accuracy,
-                                 .tokens = (int64_t)r->tokens, .supervised = (int64_t)r->supervised,
-                                 .tokens_seen = t->tokens_seen, .seconds = seconds, .flops = f.total, .skipped = r->skipped};
+    const gt_train_step_log s = {.step = t->step,
+                                 .epoch = (double)t->step / (double)t->windows_per_epoch,
+                                 .loss = r->loss,
+                                 .grad_norm = r->grad_norm,
+                                 .learning_rate = r->learning_rate,
+                                 .accuracy = r->accuracy,
+                                 .tokens = (int64_t)r->tokens,
+                                 .supervised = (int64_t)r->supervised,
+                                 .tokens_seen = t->tokens_seen,
+                                 .seconds = seconds,
+                                 .flops = f.total,
+                                 .skipped = r->skipped};
     const int64_t every = gt_recipe_every(t->r->logging_steps, t->total_steps);
     const bool write = (t->r->logging_strategy == GT_EVERY_STEPS && t->step % every == 0) ||
                        (t->r->logging_strategy == GT_EVERY_EPOCH && t->step % t->windows_per_epoch == 0) ||
@@ -108,11 +117,14 @@ static gt_status after_update(gt_train_run *t, const gt_step_result *r, const gt
     t->supervised_seen += w->supervised;
     if (r->skipped) {
         t->bad_steps++;
-        gt_log(GT_WARN, "train", "step %lld skipped: loss or gradient was not finite (%d in a row)", (long long)t->step, t->bad_steps);
+        gt_log(GT_WARN, "train", "step %lld skipped: loss or gradient was not finite (%d in a row)", (long long)t->step,
+               t->bad_steps);
         if (t->bad_steps >= GT_TRAIN_BAD_STEPS)
-            return GT_FAIL(GT_ERR_DATA, "%d steps in a row had no finite gradient; lower learning_rate, or look at the rows",
+            return GT_FAIL(GT_ERR_DATA,
+                           "%d steps in a row had no finite gradient; lower learning_rate, or look at the rows",
                            t->bad_steps);
-    } else t->bad_steps = 0;
+    } else
+        t->bad_steps = 0;
     return gt_comm_agree(t->c, log_step(t, r, w, seconds));
 }
 
@@ -162,8 +174,9 @@ static gt_status evaluate(gt_train_run *t)
     GT_TRY(gt_comm_agree(t->c, gt_train_log_eval(t->log, t->step, epoch, e.loss, e.accuracy, e.choices, e.seconds)));
     const bool by_accuracy = t->r->metric_for_best_model == GT_BEST_EVAL_ACCURACY;
     if (by_accuracy && isnan(e.accuracy))
-        return GT_FAIL(GT_ERR_CONFIG, "metric_for_best_model is eval_accuracy, but eval_files has no multiple-choice row; use "
-                                      "eval_loss");
+        return GT_FAIL(GT_ERR_CONFIG,
+                       "metric_for_best_model is eval_accuracy, but eval_files has no multiple-choice row; use "
+                       "eval_loss");
     const double metric = by_accuracy ? -e.accuracy : e.loss;
     if (t->best_step >= 0 && !(metric < t->best_metric)) return GT_OK;
     t->best_metric = metric;
@@ -214,7 +227,7 @@ static gt_status run(gt_train_run *t)
         gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
         return GT_OK;
     }
-    GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->r->tensorboard,
+    GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->c->size, t->r->tensorboard,
                                                  t->resumed ? t->step : -1, t->total_steps)));
     const double begin = t->last_save = gt_train_clock();
     outcome what = GO_ON;

@@ -13,7 +13,7 @@ typedef enum { GT_RESUME_AUTO, GT_RESUME_NEVER, GT_RESUME_PATH } gt_resume;
 typedef struct {
     const gt_recipe *recipe;
     gt_backend backend;
-    int threads;             /* 0: this rank's CPU affinity mask */
+    int threads; /* 0: this rank's CPU affinity mask */
     gt_resume resume;
     const char *resume_path; /* GT_RESUME_PATH: a checkpoint folder, or a run's output_dir */
     bool dry_run;            /* check everything, say what would be done and what memory it takes, change nothing */

@@ -41,8 +41,9 @@ static gt_status letters_open(letters *l, gt_train_run *t)
 
 static bool answerable(const letters *l, const gt_sample *s)
 {
-    return s->choices > 0 && s->choices <= LETTERS && s->answer >= 0 && s->answer < s->choices && s->prompt_tokens > 0 &&
-           s->prompt_tokens < s->n && l->id[s->answer] >= 0 && s->ids[s->prompt_tokens] == l->id[s->answer];
+    return s->choices > 0 && s->choices <= LETTERS && s->answer >= 0 && s->answer < s->choices &&
+           s->prompt_tokens > 0 && s->prompt_tokens < s->n && l->id[s->answer] >= 0 &&
+           s->ids[s->prompt_tokens] == l->id[s->answer];
 }
 
 /* The row's hidden states are still in the pass: one product with the letters' rows of the head. */
@@ -52,8 +53,17 @@ static gt_status answer(gt_train_run *t, letters *l, const gt_sample *s, int beg
     const int H = t->w->config.hidden_size;
     const int32_t row = begin + s->prompt_tokens - 1;
     GT_TRY(gt_forward_hidden(t->m, &t->pass, &row, 1));
-    GT_TRY(t->m->k->gemm(&t->m->x, &(gt_gemm){.a = t->pass.head_xf, .lda = H, .b = l->row, .ldb = H, .tb = true,
-                                              .c = l->logit, .ldc = LETTERS, .m = 1, .n = LETTERS, .k = H, .alpha = 1,
+    GT_TRY(t->m->k->gemm(&t->m->x, &(gt_gemm){.a = t->pass.head_xf,
+                                              .lda = H,
+                                              .b = l->row,
+                                              .ldb = H,
+                                              .tb = true,
+                                              .c = l->logit,
+                                              .ldc = LETTERS,
+                                              .m = 1,
+                                              .n = LETTERS,
+                                              .k = H,
+                                              .alpha = 1,
                                               .c_dtype = GT_F32}));
     int best = -1;
     for (int i = 0; i < s->choices; i++)
@@ -63,12 +73,14 @@ static gt_status answer(gt_train_run *t, letters *l, const gt_sample *s, int beg
     return GT_OK;
 }
 
-static gt_status eval_batch(gt_train_run *t, letters *l, const gt_sample *const *sample, const gt_batch *b, int64_t *sum)
+static gt_status eval_batch(gt_train_run *t, letters *l, const gt_sample *const *sample, const gt_batch *b,
+                            int64_t *sum)
 {
     gt_loss_sum loss;
     GT_TRY(gt_forward(t->m, &t->pass, b, &(gt_forward_options){0}));
     GT_TRY(gt_forward_loss(t->m, &t->pass, b, false, &loss, NULL, NULL));
-    if (!isfinite(loss.loss)) return GT_FAIL(GT_ERR_DATA, "the loss of eval row %llu is not finite", (unsigned long long)sample[0]->row);
+    if (!isfinite(loss.loss))
+        return GT_FAIL(GT_ERR_DATA, "the loss of eval row %llu is not finite", (unsigned long long)sample[0]->row);
     sum[SUM_LOSS] += llround(loss.loss * GT_LOSS_SCALE);
     sum[SUM_SUPERVISED] += b->targets;
     for (int d = 0; d < b->docs; d++) GT_TRY(answer(t, l, sample[d], b->doc_begin[d], sum));
@@ -83,7 +95,8 @@ static gt_status eval_all(gt_train_run *t, letters *l, int64_t *sum)
     for (size_t first = 0; first < dev->count; group++) {
         const gt_sample *sample[64];
         int n = 0, tokens = 0;
-        while (n < 64 && n < t->r->per_device_eval_batch_size && n < t->pass.max_spans && first + (size_t)n < dev->count) {
+        while (n < 64 && n < t->r->per_device_eval_batch_size && n < t->pass.max_spans &&
+               first + (size_t)n < dev->count) {
             const gt_sample *s = &dev->sample[first + (size_t)n];
             if (n > 0 && s->n > t->t.pass_tokens - tokens) break;
             sample[n++] = s;

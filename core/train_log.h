@@ -11,12 +11,12 @@
 typedef struct gt_train_log gt_train_log;
 
 /* resumed_step: lines of later steps in metrics.jsonl are dropped; -1 for a fresh run. */
-gt_status gt_train_log_open(gt_train_log **out, const char *output_dir, int rank, bool tensorboard, int64_t resumed_step,
-                            int64_t total_steps);
+gt_status gt_train_log_open(gt_train_log **out, const char *output_dir, int rank, int ranks, bool tensorboard,
+                            int64_t resumed_step, int64_t total_steps);
 void gt_train_log_close(gt_train_log *l); /* NULL is fine */
 
 /* While a window is worked on: this rank's micro-batches done of its own, tokens and flops of this one. */
-void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, double loss, int64_t tokens, double flops,
+void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, int64_t tokens, double flops,
                         double seconds);
 
 typedef struct {

@@ -46,20 +46,20 @@ typedef struct gt_train_run {
 
     /* position */
     int64_t total_steps, windows_per_epoch;
-    int64_t step;            /* optimizer steps done */
+    int64_t step; /* optimizer steps done */
     int64_t rows_seen, tokens_seen, supervised_seen;
-    double best_metric;      /* eval_loss, or minus accuracy; valid when best_step >= 0 */
+    double best_metric; /* eval_loss, or minus accuracy; valid when best_step >= 0 */
     int64_t best_step;
-    int bad_steps;           /* skipped in a row */
-    char extra[96];          /* the checkpoint's extra: {"updates": n, "bad_steps": n} */
-    int32_t *owner;          /* [max micros] of the window in work */
+    int bad_steps;  /* skipped in a row */
+    char extra[96]; /* the checkpoint's extra: {"updates": n, "bad_steps": n} */
+    int32_t *owner; /* [max micros] of the window in work */
     int64_t *cost;
     uint8_t *skip;
     int max_micros;
-    gt_ckpt *checkpoint;     /* opened for resume until its window is loaded; NULL otherwise */
-    char *resumed;           /* checkpoint this life began from, owned */
-    double last_save;        /* monotonic seconds */
-    gt_run_lock *lock;       /* rank 0 */
+    gt_ckpt *checkpoint; /* opened for resume until its window is loaded; NULL otherwise */
+    char *resumed;       /* checkpoint this life began from, owned */
+    double last_save;    /* monotonic seconds */
+    gt_run_lock *lock;   /* rank 0 */
     gt_train_log *log;
     bool done_already;
 } gt_train_run;
@@ -69,11 +69,11 @@ gt_status gt_train_setup(gt_train_run *t);
 
 /* train_save.c */
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_rows *window);
-gt_status gt_train_resume(gt_train_run *t);                                            /* collective: finds and loads */
-gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w);              /* collective: parts of the window in work */
-gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window);            /* collective */
-gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w);               /* not collective */
-gt_status gt_train_write_adapter(gt_train_run *t, const char *name);                   /* rank 0's work; collective verdict */
+gt_status gt_train_resume(gt_train_run *t);                               /* collective: finds and loads */
+gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w); /* collective: parts of the window in work */
+gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window); /* collective */
+gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w);    /* not collective */
+gt_status gt_train_write_adapter(gt_train_run *t, const char *name);        /* rank 0's work; collective verdict */
 
 /* train_eval.c: the dev rows. Collective. */
 typedef struct {

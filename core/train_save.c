@@ -13,28 +13,50 @@ void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_row
 {
     /* a skipped step is a step of the schedule and no update of the moments: their counts may differ */
     snprintf(t->extra, sizeof t->extra, "{\"updates\": %ld, \"bad_steps\": %d}", t->t.optim.t, t->bad_steps);
-    *s = (gt_train_state){.tensor = t->tensor, .tensor_count = t->tensors, .step = t->step,
-                          .epoch = t->step / t->windows_per_epoch, .window = t->step % t->windows_per_epoch,
-                          .micro_batches = window ? window->micros : 0, .rows_seen = t->rows_seen,
-                          .tokens_seen = t->tokens_seen, .supervised_seen = t->supervised_seen,
-                          .seed = (uint64_t)t->r->seed, .world_size = t->c->size, .best_eval_loss = t->best_metric,
-                          .best_eval_step = t->best_step, .recipe = t->recipe_json, .metrics = "{}", .extra = t->extra,
-                          .dataset = t->dataset_id, .base = t->base_id, .tokenizer = t->tokenizer_id, .plan = t->plan_id,
-                          .numerics = t->numerics, .tool = "gemtune " GT_VERSION};
+    *s = (gt_train_state){.tensor = t->tensor,
+                          .tensor_count = t->tensors,
+                          .step = t->step,
+                          .epoch = t->step / t->windows_per_epoch,
+                          .window = t->step % t->windows_per_epoch,
+                          .micro_batches = window ? window->micros : 0,
+                          .rows_seen = t->rows_seen,
+                          .tokens_seen = t->tokens_seen,
+                          .supervised_seen = t->supervised_seen,
+                          .seed = (uint64_t)t->r->seed,
+                          .world_size = t->c->size,
+                          .best_eval_loss = t->best_metric,
+                          .best_eval_step = t->best_step,
+                          .recipe = t->recipe_json,
+                          .metrics = "{}",
+                          .extra = t->extra,
+                          .dataset = t->dataset_id,
+                          .base = t->base_id,
+                          .tokenizer = t->tokenizer_id,
+                          .plan = t->plan_id,
+                          .numerics = t->numerics,
+                          .tool = "gemtune " GT_VERSION};
 }
 
 /* This rank's window as a checkpoint part: the same memory, seen another way. */
 static gt_ckpt_part part_of(gt_train_run *t, int micros)
 {
     const int64_t *n = t->t.window.sum + t->lora.count;
-    return (gt_ckpt_part){.sum = t->t.window.sum, .n = t->lora.count, .finished = t->t.window.finished,
-                          .micro_batches = micros, .loss = n[GT_SUM_LOSS], .supervised = n[GT_SUM_SUPERVISED],
-                          .tokens = n[GT_SUM_TOKENS], .rows = n[GT_SUM_CORRECT], .bad = n[GT_SUM_BAD] != 0};
+    return (gt_ckpt_part){.sum = t->t.window.sum,
+                          .n = t->lora.count,
+                          .finished = t->t.window.finished,
+                          .micro_batches = micros,
+                          .loss = n[GT_SUM_LOSS],
+                          .supervised = n[GT_SUM_SUPERVISED],
+                          .tokens = n[GT_SUM_TOKENS],
+                          .rows = n[GT_SUM_CORRECT],
+                          .bad = n[GT_SUM_BAD] != 0};
 }
 
 static gt_ckpt_policy policy_of(const gt_train_run *t)
 {
-    return (gt_ckpt_policy){.out_dir = t->r->output_dir, .keep = (int)t->r->save_total_limit, .resumed = t->resumed,
+    return (gt_ckpt_policy){.out_dir = t->r->output_dir,
+                            .keep = (int)t->r->save_total_limit,
+                            .resumed = t->resumed,
                             .best_step = t->best_step};
 }
 
@@ -69,7 +91,8 @@ gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w)
 static gt_status same_id(const char *what, const char *then, const char *now, const char *remedy)
 {
     if (strcmp(then, now) == 0) return GT_OK;
-    return GT_FAIL(GT_ERR_CONFIG, "%s is not what this run began with: %.16s... then, %.16s... now; %s", what, then, now, remedy);
+    return GT_FAIL(GT_ERR_CONFIG, "%s is not what this run began with: %.16s... then, %.16s... now; %s", what, then,
+                   now, remedy);
 }
 
 static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
@@ -83,11 +106,13 @@ static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
     gt_recipe_free(&then);
     GT_TRY(st);
     GT_TRY(same_id("the base model", s->base, t->base_id, "give the base it began with, or another --output-dir"));
-    GT_TRY(same_id("the training data", s->dataset, t->dataset_id, "give the rows it began with, or another --output-dir"));
-    GT_TRY(same_id("the tokenizer", s->tokenizer, t->tokenizer_id, "give the tokenizer it began with, or another --output-dir"));
+    GT_TRY(same_id("the training data", s->dataset, t->dataset_id,
+                   "give the rows it began with, or another --output-dir"));
+    GT_TRY(same_id("the tokenizer", s->tokenizer, t->tokenizer_id,
+                   "give the tokenizer it began with, or another --output-dir"));
     if (strcmp(s->numerics, t->numerics) != 0)
-        gt_log(GT_WARN, "train", "numerics change from '%s' to '%s': the run goes on, but not to the same last bits", s->numerics,
-               t->numerics);
+        gt_log(GT_WARN, "train", "numerics change from '%s' to '%s': the run goes on, but not to the same last bits",
+               s->numerics, t->numerics);
     return GT_OK;
 }
 
@@ -95,9 +120,10 @@ static gt_status read_extra(gt_train_run *t, const char *text)
 {
     gt_json_doc *doc;
     GT_TRY(gt_json_parse(&doc, text, strlen(text), "the checkpoint's extra"));
-    const gt_json *updates = gt_json_get(gt_json_root(doc), "updates"), *bad = gt_json_get(gt_json_root(doc), "bad_steps");
-    const bool sound = updates && updates->is_integer && updates->integer >= 0 && bad && bad->is_integer && bad->integer >= 0 &&
-                       bad->integer < GT_TRAIN_BAD_STEPS;
+    const gt_json *updates = gt_json_get(gt_json_root(doc), "updates"),
+                  *bad = gt_json_get(gt_json_root(doc), "bad_steps");
+    const bool sound = updates && updates->is_integer && updates->integer >= 0 && bad && bad->is_integer &&
+                       bad->integer >= 0 && bad->integer < GT_TRAIN_BAD_STEPS;
     if (sound) {
         t->t.optim.t = (long)updates->integer;
         t->bad_steps = (int)bad->integer;
@@ -142,7 +168,8 @@ gt_status gt_train_resume(gt_train_run *t)
     if (st == GT_OK) st = gt_comm_agree(t->c, t->c->rank == 0 ? gt_ckpt_read(k, t->tensor, t->tensors) : GT_OK);
     if (st == GT_OK) st = broadcast_parameters(t);
     if (st == GT_OK)
-        gt_log(GT_INFO, "train", "resumed %s: step %lld of %lld", t->resumed, (long long)t->step, (long long)t->total_steps);
+        gt_log(GT_INFO, "train", "resumed %s: step %lld of %lld", t->resumed, (long long)t->step,
+               (long long)t->total_steps);
     t->checkpoint = k;
     return st;
 }
@@ -179,8 +206,12 @@ static gt_status write_adapter(gt_train_run *t, const char *name)
 {
     char *path = gt_fs_join(t->r->output_dir, name);
     if (!path) return GT_FAIL(GT_ERR_NOMEM, "no memory for a path");
-    const gt_adapter_source s = {.config = &t->lora_config, .rank = t->targets->rank, .param = t->lora.param,
-                                 .model = &t->w->config, .prefix = t->w->prefix, .base_model = t->r->model_name_or_path,
+    const gt_adapter_source s = {.config = &t->lora_config,
+                                 .rank = t->targets->rank,
+                                 .param = t->lora.param,
+                                 .model = &t->w->config,
+                                 .prefix = t->w->prefix,
+                                 .base_model = t->r->model_name_or_path,
                                  .gaussian = t->r->init_lora_weights == GT_INIT_GAUSSIAN};
     gt_status st = gt_adapter_write(path, &s, true);
     if (st == GT_OK) gt_log(GT_INFO, "train", "wrote %s", path);

@@ -35,7 +35,8 @@ gt_status gt_window_begin(gt_trainer *t, int micros, uint64_t supervised)
 static int pass_end(const gt_sample *const *sample, int samples, int first, int budget, int max_documents)
 {
     int tokens = sample[first]->n, end = first + 1;
-    while (end < samples && end - first < max_documents && sample[end]->n <= budget - tokens) tokens += sample[end++]->n;
+    while (end < samples && end - first < max_documents && sample[end]->n <= budget - tokens)
+        tokens += sample[end++]->n;
     return end;
 }
 
@@ -108,9 +109,9 @@ gt_status gt_trainer_update(gt_trainer *t, gt_comm *comm, double learning_rate, 
     memcpy(t->total, w->sum, (count + GT_SUM_COUNT) * sizeof *t->total);
     GT_TRY(gt_comm_sum_i64(comm, t->total, count + GT_SUM_COUNT));
     if (n[GT_SUM_MICROS] != w->micros || (uint64_t)n[GT_SUM_SUPERVISED] != w->supervised)
-        return GT_FAIL(GT_ERR_INTERNAL, "a window of %d micro-batches and %llu supervised tokens came back with %lld and %lld",
-                       w->micros, (unsigned long long)w->supervised, (long long)n[GT_SUM_MICROS],
-                       (long long)n[GT_SUM_SUPERVISED]);
+        return GT_FAIL(
+            GT_ERR_INTERNAL, "a window of %d micro-batches and %llu supervised tokens came back with %lld and %lld",
+            w->micros, (unsigned long long)w->supervised, (long long)n[GT_SUM_MICROS], (long long)n[GT_SUM_SUPERVISED]);
     *result = (gt_step_result){.loss = (double)n[GT_SUM_LOSS] / GT_LOSS_SCALE / (double)w->supervised,
                                .accuracy = (double)n[GT_SUM_CORRECT] / (double)w->supervised,
                                .learning_rate = learning_rate,

@@ -18,24 +18,24 @@
 enum { GT_SUM_LOSS, GT_SUM_SUPERVISED, GT_SUM_TOKENS, GT_SUM_CORRECT, GT_SUM_BAD, GT_SUM_MICROS, GT_SUM_COUNT };
 
 typedef struct {
-    int64_t *sum;       /* [lora->count + GT_SUM_COUNT]: gradient, then the numbers above */
-    uint8_t *finished;  /* [micros] 1: that micro-batch of the window is in sum */
-    int micros;         /* micro-batches in this window */
+    int64_t *sum;      /* [lora->count + GT_SUM_COUNT]: gradient, then the numbers above */
+    uint8_t *finished; /* [micros] 1: that micro-batch of the window is in sum */
+    int micros;        /* micro-batches in this window */
     int micro_capacity;
     uint64_t supervised; /* targets in the whole window, over all ranks: the divisor */
     int shift;
 } gt_window;
 
 typedef struct gt_trainer {
-    gt_model *m;       /* borrowed; m->lora == lora */
-    gt_lora *lora;     /* borrowed */
-    gt_pass *pass;     /* borrowed, a training pass */
+    gt_model *m;   /* borrowed; m->lora == lora */
+    gt_lora *lora; /* borrowed */
+    gt_pass *pass; /* borrowed, a training pass */
     gt_optim optim;
-    float *grad;       /* [count] f32: one micro-batch, then the mean */
-    int64_t *total;    /* [count + GT_SUM_COUNT]: the ranks' sum, apart from window.sum so that an interrupted
+    float *grad;    /* [count] f32: one micro-batch, then the mean */
+    int64_t *total; /* [count + GT_SUM_COUNT]: the ranks' sum, apart from window.sum so that an interrupted
                         * reduction spoils nothing */
     gt_window window;
-    int pass_tokens;   /* documents are grouped into passes of at most this many tokens (one longer document apart) */
+    int pass_tokens; /* documents are grouped into passes of at most this many tokens (one longer document apart) */
 } gt_trainer;
 
 /* Fixed point of losses: sums of cross-entropies in units of 2^-30. */
@@ -48,7 +48,7 @@ void gt_trainer_carve(gt_trainer *t, gt_arena *a, size_t parameters, int max_mic
 gt_status gt_window_begin(gt_trainer *t, int micros, uint64_t supervised);
 
 typedef struct {
-    double loss;          /* sum over targets */
+    double loss; /* sum over targets */
     int tokens, targets, correct;
 } gt_micro_result;
 
@@ -58,12 +58,12 @@ gt_status gt_trainer_micro(gt_trainer *t, int number, const gt_sample *const *sa
                            gt_micro_result *result);
 
 typedef struct {
-    double loss;          /* mean over supervised tokens, all ranks */
-    double grad_norm;     /* before clipping */
+    double loss;      /* mean over supervised tokens, all ranks */
+    double grad_norm; /* before clipping */
     double learning_rate;
-    double accuracy;      /* of the targets' argmax */
+    double accuracy; /* of the targets' argmax */
     uint64_t supervised, tokens;
-    bool skipped;         /* a gradient was not finite: no update was made (on any rank) */
+    bool skipped; /* a gradient was not finite: no update was made (on any rank) */
 } gt_step_result;
 
 /* Collective. Adds up the ranks' windows and makes the update, the same bits on every rank. Checks that every

@@ -37,4 +37,7 @@ static inline void gt_attn_visible(const gt_attn *a, const gt_kv_view *kv, int p
     *end = (int)hi;
 }
 
+/* The reference needs no partial sums: 0. */
+size_t gt_attention_bwd_buffer_bytes_ref(const gt_kernel_dims *dims);
+
 #endif

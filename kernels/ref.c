@@ -44,6 +44,7 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .cast = gt_cast_ref_##suffix,                                                                                  \
         .gather_rows = gt_gather_rows_ref_##suffix,                                                                    \
         .scatter_rows = gt_scatter_rows,                                                                               \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_ref,   \
         .head_buffer_bytes = gt_head_buffer_bytes_ref,                                                                 \
         .head_loss = gt_head_loss_ref_##suffix,                                                                        \
         .head_logits = gt_head_logits_ref_##suffix,                                                                    \

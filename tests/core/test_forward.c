@@ -89,7 +89,8 @@ static void check(const char *model, const char *variant, bool nf4, gt_backend b
     static tiny_quantized q;
     if (nf4) quantize_in_memory(&q, w);
     char file[128];
-    snprintf(file, sizeof file, "tiny/%s/%s", variant, nf4 || strstr(model, "bnb") ? "forward_nf4.safetensors" : "forward.safetensors");
+    snprintf(file, sizeof file, "tiny/%s/%s", variant,
+             nf4 || strstr(model, "bnb") ? "forward_nf4.safetensors" : "forward.safetensors");
     double hidden, logits;
     run(w, backend, GT_F32, file, "logits_f32", &hidden, &logits);
     print_message("%s%s on %s: hidden %.2e, logits %.2e\n", model, nf4 ? " as NF4" : "",
@@ -105,8 +106,10 @@ static const gt_backend backends[] = {GT_BACKEND_REF, GT_BACKEND_CPU};
 static void every_layout_gives_the_reference_logits(void **state)
 {
     (void)state;
-    static const char *const model[][2] = {{"mqa_short", "mqa_short"}, {"gqa_scaled", "gqa_scaled"},
-                                           {"wide_head", "wide_head"}, {"mqa_short/layout_legacy_sharded", "mqa_short"},
+    static const char *const model[][2] = {{"mqa_short", "mqa_short"},
+                                           {"gqa_scaled", "gqa_scaled"},
+                                           {"wide_head", "wide_head"},
+                                           {"mqa_short/layout_legacy_sharded", "mqa_short"},
                                            {"mqa_short/layout_multimodal_old", "mqa_short"},
                                            {"mqa_short/layout_multimodal_new", "mqa_short"}};
     for (size_t i = 0; i < sizeof model / sizeof *model; i++)
@@ -183,7 +186,8 @@ static void bf16_is_as_close_to_the_truth_as_the_reference(void **state)
             tiny_close(&r);
             gt_weights_close(w);
         }
-        print_message("%s bf16: rms %.4f of the reference's %.4f\n", b ? "cpu" : "ref", sqrt(ours / 9), sqrt(theirs / 9));
+        print_message("%s bf16: rms %.4f of the reference's %.4f\n", b ? "cpu" : "ref", sqrt(ours / 9),
+                      sqrt(theirs / 9));
         assert_true(sqrt(ours) <= 1.1 * sqrt(theirs));
     }
 }

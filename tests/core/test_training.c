@@ -46,7 +46,8 @@ static double at(const gt_json *array, int i)
 
 static void tensor_name(char *out, size_t size, const char *prefix, int layer, int proj, char ab, const char *suffix)
 {
-    snprintf(out, size, "%sbase_model.model.model.layers.%d.%s.lora_%c%s.weight", prefix, layer, gt_proj_path((gt_proj)proj), ab, suffix);
+    snprintf(out, size, "%sbase_model.model.model.layers.%d.%s.lora_%c%s.weight", prefix, layer,
+             gt_proj_path((gt_proj)proj), ab, suffix);
 }
 
 static bool targeted(const gt_json *json, int proj)
@@ -165,11 +166,13 @@ static void train(const char *variant, const char *name, gt_backend backend, gt_
 {
     scene s;
     open_scene(&s, variant, name);
-    gt_trainer t = {.pass_tokens = 2 * LONGEST, .lora = &s.lora,
+    gt_trainer t = {.pass_tokens = 2 * LONGEST,
+                    .lora = &s.lora,
                     .optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1.0}};
     tiny_run run;
     tiny_open(&run, s.w, backend, GT_F32, threads, &s.lora,
-              &(gt_pass_options){.max_tokens = 2 * LONGEST, .max_documents = 2, .head_rows = 16, .training = true, .keep = keep},
+              &(gt_pass_options){
+                  .max_tokens = 2 * LONGEST, .max_documents = 2, .head_rows = 16, .training = true, .keep = keep},
               64);
     assert_ok(gt_lora_refresh(&s.lora, run.m->k, &run.m->x));
     t.m = run.m;
@@ -181,8 +184,8 @@ static void train(const char *variant, const char *name, gt_backend backend, gt_
     gt_trainer_carve(&t, &arena, s.lora.count, PER_STEP / MICRO);
     gt_comm *comm;
     assert_ok(gt_comm_create_self(&comm));
-    const gt_schedule schedule = {.type = GT_LR_COSINE, .learning_rate = 0.01, .warmup_steps = 5, .total_steps = STEPS,
-                                  .num_cycles = 0.5};
+    const gt_schedule schedule = {
+        .type = GT_LR_COSINE, .learning_rate = 0.01, .warmup_steps = 5, .total_steps = STEPS, .num_cycles = 0.5};
     const gt_json *own = gt_json_get(s.json, "reference_own_error");
     double loss_error = 0, grad_error = 0, norm_error = 0;
     for (int step = 0; step < STEPS; step++) {
@@ -210,8 +213,8 @@ static void train(const char *variant, const char *name, gt_backend backend, gt_
         norm_error = fmax(norm_error, fabs(r.grad_norm - norm) / norm);
     }
     const double final_error = worst(&s, "final_f64.", s.lora.param, false);
-    print_message("%-10s %-6s %s keep %d: of the reference's own error: gradients %.2f, losses %.2f, adapter %.2f\n", variant,
-                  name, run.m->k->name, (int)keep, grad_error / number(own, "grad0_max_rel"),
+    print_message("%-10s %-6s %s keep %d: of the reference's own error: gradients %.2f, losses %.2f, adapter %.2f\n",
+                  variant, name, run.m->k->name, (int)keep, grad_error / number(own, "grad0_max_rel"),
                   loss_error / number(own, "loss_max_abs"), final_error / number(own, "final_max_abs"));
     assert_true(grad_error <= 10 * number(own, "grad0_max_rel"));
     assert_true(loss_error <= 10 * number(own, "loss_max_abs"));

@@ -27,9 +27,18 @@ static void *quantize_one(gt_matrix *m)
     assert_true(gt_nf4_quantize(codes, absmax, w, n));
     const float offset = gt_nf4_offset(absmax, nb);
     gt_nf4_nest(absmax8, absmax2, absmax, nb, offset, code2);
-    *m = (gt_matrix){.data = codes, .dtype = GT_NF4, .rows = m->rows, .cols = m->cols, .block = GT_NF4_BLOCK,
-                     .code = gt_nf4_code, .absmax8 = absmax8, .absmax2 = absmax2, .code2 = code2, .block2 = GT_NF4_BLOCK2,
-                     .offset = offset, .round_to = GT_F32};
+    *m = (gt_matrix){.data = codes,
+                     .dtype = GT_NF4,
+                     .rows = m->rows,
+                     .cols = m->cols,
+                     .block = GT_NF4_BLOCK,
+                     .code = gt_nf4_code,
+                     .absmax8 = absmax8,
+                     .absmax2 = absmax2,
+                     .code2 = code2,
+                     .block2 = GT_NF4_BLOCK2,
+                     .offset = offset,
+                     .round_to = GT_F32};
     free(w);
     free(absmax);
     return block;
@@ -52,9 +61,13 @@ void tiny_open(tiny_run *r, const gt_weights *w, gt_backend backend, gt_dtype ac
                const gt_pass_options *o, int positions)
 {
     memset(r, 0, sizeof *r);
-    assert_ok(gt_model_create(&r->m, w, &(gt_model_options){.backend = backend, .act = act, .threads = threads,
-                                                            .positions = positions, .max_tokens = o->max_tokens,
-                                                            .lora_rank = lora ? lora->max_rank : 0}));
+    assert_ok(gt_model_create(&r->m, w,
+                              &(gt_model_options){.backend = backend,
+                                                  .act = act,
+                                                  .threads = threads,
+                                                  .positions = positions,
+                                                  .max_tokens = o->max_tokens,
+                                                  .lora_rank = lora ? lora->max_rank : 0}));
     r->m->lora = lora;
     gt_arena plan;
     gt_arena_measure(&plan);
