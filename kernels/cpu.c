@@ -2,6 +2,7 @@
 
 #include "adamw.h"
 #include "attention.h"
+#include "attention_memory_cpu.h"
 #include "checked.h"
 #include "cpu_path.h"
 #include "decode.h"
@@ -17,7 +18,8 @@
 
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
-    size_t head = (size_t)d->hidden * sizeof(double), attention = gt_attention_ref_scratch(d->max_tokens, d->head_dim);
+    size_t attention = gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
+    size_t head = (size_t)d->hidden * sizeof(double);
     return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_gemm_cpu_scratch()), 64);
 }
 
@@ -28,7 +30,8 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .decode = gt_decode_ref_##suffix, .gemm = gt_gemm_cpu_##suffix, .rmsnorm = gt_rmsnorm_ref_##suffix,            \
         .rmsnorm_add = gt_rmsnorm_add_ref_##suffix, .rmsnorm_bwd = gt_rmsnorm_bwd_ref_##suffix,                        \
         .norm_rope = gt_norm_rope_ref_##suffix, .norm_rope_bwd = gt_norm_rope_bwd_ref_##suffix,                        \
-        .attention = gt_attention_ref_##suffix, .attention_bwd = gt_attention_bwd_ref_##suffix,                        \
+        .attention = gt_attention_cpu_##suffix, .attention_bwd = gt_attention_bwd_cpu_##suffix,                        \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                       \
         .geglu = gt_geglu_ref_##suffix, .geglu_bwd = gt_geglu_bwd_ref_##suffix, .dropout = gt_dropout_ref_##suffix,    \
         .cast = gt_cast_ref_##suffix, .gather_rows = gt_gather_rows_ref_##suffix, .scatter_rows = gt_scatter_rows,     \
         .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_ref,   \

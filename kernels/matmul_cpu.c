@@ -168,6 +168,9 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
     if (g->c_dtype != act && g->c_dtype != GT_F32)
         return GT_FAIL(GT_ERR_ARG, "a product into %s; expected %s or F32", gt_dtype_name(g->c_dtype), gt_dtype_name(act));
     if (g->beta != 0.0f && g->beta != 1.0f) return GT_FAIL(GT_ERR_ARG, "beta is %g; expected 0 or 1", (double)g->beta);
+    if (x->scratch_stride < gt_gemm_cpu_scratch())
+        return GT_FAIL(GT_ERR_ARG, "%zu bytes of scratch a worker; a product needs %zu (gt_kernels.scratch_bytes)",
+                       x->scratch_stride, gt_gemm_cpu_scratch());
     if (g->m == 0 || g->n == 0) return GT_OK;
     if (g->k == 0) {
         clear(g);

@@ -1,0 +1,32 @@
+/* attention_rows.h - what happens to a block of scores between the products of attention: scaling, mask, softmax and its
+ * gradient, a row at a time. One set of functions an instruction set. */
+#ifndef GT_ATTENTION_ROWS_H
+#define GT_ATTENTION_ROWS_H
+
+#include <stdbool.h>
+
+/* Scores of `rows` (query, head) pairs against keys base ... base + len - 1; len is a multiple of 64. Row r sees keys
+ * begin[r] ... end[r] - 1. Values are float32 when wide, else bf16; round: each step's result is rounded to bf16. */
+typedef struct {
+    void *s; /* [rows, len] */
+    int rows, len, base;
+    const int *begin, *end; /* [rows] */
+    bool wide, round;
+    float scale;
+} gt_score_block;
+
+typedef struct {
+    /* s = round(round(s) * scale); most[r] = max(most[r], visible s of row r). */
+    void (*scale_max)(const gt_score_block *b, float *most);
+    /* sum[r] += sum over visible keys of exp(s - most[r]). */
+    void (*exp_sum)(const gt_score_block *b, const float *most, float *sum);
+    /* s = round(exp(s - most[r]) * factor[r]) where visible, else 0. */
+    void (*probability)(const gt_score_block *b, const float *most, const float *factor);
+    /* From raw products s and dp [rows, len] f32:  P = exp(round(round(s) * scale) - lse[r]) where visible, else 0;
+     * s = round(P);  ds = round(scale * P * (dp - delta[r])), stored as s is. */
+    void (*gradient)(const gt_score_block *b, void *ds, const float *dp, const float *lse, const float *delta);
+} gt_attention_rows;
+
+extern const gt_attention_rows gt_attention_rows_plain, gt_attention_rows_avx512;
+
+#endif
