@@ -34,7 +34,6 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                       \
         .geglu = gt_geglu_ref_##suffix, .geglu_bwd = gt_geglu_bwd_ref_##suffix, .dropout = gt_dropout_ref_##suffix,    \
         .cast = gt_cast_ref_##suffix, .gather_rows = gt_gather_rows_ref_##suffix, .scatter_rows = gt_scatter_rows,     \
-        .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_ref,   \
         .head_buffer_bytes = gt_head_buffer_bytes_ref, .head_loss = gt_head_loss_ref_##suffix,                         \
         .head_logits = gt_head_logits_ref_##suffix, .adamw = gt_adamw_ref, .fix_add = gt_fix_add_ref,                  \
         .fix_get = gt_fix_get_ref, .sum_squares = gt_sum_squares_ref,                                                  \
