@@ -100,15 +100,13 @@ static bool ends_with(const char *text, const char *end)
 /* Which opener a file is for. */
 static gt_status open_file(gt_weights **out, const char *path)
 {
-    (void)out;
     char magic[4] = "";
     FILE *f = fopen(path, "rb");
     if (f) {
         if (fread(magic, 1, sizeof magic, f) != sizeof magic) magic[0] = 0;
         fclose(f);
     }
-    if (memcmp(magic, "GGUF", 4) == 0 || ends_with(path, ".gguf"))
-        return GT_FAIL(GT_ERR_DATA, "%s: GGUF files are not read by this build", path);
+    if (memcmp(magic, "GGUF", 4) == 0 || ends_with(path, ".gguf")) return gt_weights_open_gguf(out, path);
     if (ends_with(path, ".gtq")) return GT_FAIL(GT_ERR_DATA, "%s: packed files are not read by this build", path);
     if (ends_with(path, ".safetensors"))
         return GT_FAIL(GT_ERR_DATA, "%s: one file of a model; give the folder that holds it and its config.json", path);

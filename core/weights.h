@@ -45,9 +45,8 @@ typedef struct gt_weights {
     float *final_norm;                         /* [H] factor */
     char source[16];                           /* "huggingface", "gguf", "gtq" */
     char *path;                                /* as resolved, owned */
-    char prefix[40];                           /* of the module tree that transformers builds for this base, on
-                                                          * which adapter names are built: "model.", "model.language_model."
-                                                          * (multimodal, whichever way its file spells it) or "" */
+    char prefix[40]; /* of the module tree that transformers builds for this base, on which adapter names are built:
+                        "model.", "model.language_model." (multimodal, whichever way its file spells it) or "" */
     bool embed_scale_f32_exact;                /* unused by loaders; the model decides by compute dtype */
     struct gt_weights_store *store;            /* the mappings; private */
 } gt_weights;
