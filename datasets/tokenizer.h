@@ -75,6 +75,9 @@ gt_status gt_tokenizer_from_packed(gt_tokenizer **out, const void *blob, size_t 
 
 void gt_tokenizer_free(gt_tokenizer *t); /* NULL is fine */
 
+/* Hands the owner of a packed block to t: gt_tokenizer_free ends with release(object). Once a tokenizer. */
+void gt_tokenizer_keep(gt_tokenizer *t, void *object, void (*release)(void *object));
+
 /* Special ids --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {

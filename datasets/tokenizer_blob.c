@@ -235,7 +235,14 @@ void gt_tokenizer_free(gt_tokenizer *t)
 {
     if (!t) return;
     free(t->owned);
+    if (t->kept) t->release(t->kept);
     free(t);
+}
+
+void gt_tokenizer_keep(gt_tokenizer *t, void *object, void (*release)(void *object))
+{
+    t->kept = object;
+    t->release = release;
 }
 
 /* The header as it would be written now: the special ids may have changed since the block was laid out. */

@@ -53,6 +53,8 @@ typedef struct {
 
 struct gt_tokenizer {
     void *owned; /* the block if it is ours, else NULL */
+    void *kept;  /* what gt_tokenizer_keep handed over, with its release; NULL: nothing */
+    void (*release)(void *kept);
     const gt_tokenizer_head *head;
     const uint32_t *piece_at; /* [pieces + 1] begin of each piece in text */
     const gt_merge *merge;    /* [merges] by rank */

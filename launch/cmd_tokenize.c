@@ -1,0 +1,91 @@
+/* cmd_tokenize.c - gemtune tokenize: JSON lines in on standard input, JSON lines out on standard output. */
+#include "commands.h"
+
+#include "signals.h"
+#include "tokenize_lines.h"
+#include "tokenizer_source.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+static const gt_command_text text = {
+    .name = "tokenize",
+    .operands = "MODEL",
+    .summary = "Turns JSON lines on standard input into JSON lines on standard output.",
+    .about = "  {\"text\": ...}                ->  {\"ids\": [...]}\n"
+             "  {\"messages\": [...]}          ->  {\"ids\": [...], \"prompt_tokens\": N}    with --chat\n"
+             "  {\"ids\": [...]}               ->  {\"text\": ...}                         with --decode\n"
+             "A line that cannot be answered gives {\"error\": ...}, and 65 at the end.",
+    .min_operands = 1,
+    .max_operands = 1};
+
+static gt_status read_input(void *user, char *buffer, size_t capacity, size_t *got)
+{
+    (void)user;
+    for (;;) {
+        GT_TRY(gt_signals_check());
+        ssize_t n = read(STDIN_FILENO, buffer, capacity);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return GT_FAIL(GT_ERR_IO, "standard input: %s", strerror(errno));
+        *got = (size_t)n;
+        return GT_OK;
+    }
+}
+
+static gt_status write_output(void *user, const char *bytes, size_t size)
+{
+    (void)user;
+    while (size > 0) {
+        ssize_t n = write(STDOUT_FILENO, bytes, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno));
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return GT_OK;
+}
+
+gt_status gt_cmd_tokenize(int argc, char **argv)
+{
+    bool chat = false, decode = false, help;
+    gt_tokenize_options o = {.mode = GT_TOKENIZE_TEXT};
+    const gt_option options[] = {
+        {.name = "--chat",
+         .kind = GT_OPT_SWITCH,
+         .out = &chat,
+         .help = "lines hold messages, as Gemma's chat format has it"},
+        {.name = "--add-generation-prompt",
+         .kind = GT_OPT_SWITCH,
+         .out = &o.add_generation_prompt,
+         .help = "with --chat: end with the beginning of the model's turn"},
+        {.name = "--decode", .kind = GT_OPT_SWITCH, .out = &decode, .help = "lines hold ids"},
+        {.name = "--parse-special",
+         .kind = GT_OPT_SWITCH,
+         .out = &o.parse_special,
+         .help = "control tokens spelled in text become control tokens; only for text you trust"},
+        {.name = NULL}};
+    const char *model;
+    int count;
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &model, &count, &help));
+    if (help) {
+        gt_args_help(&text, options);
+        return GT_OK;
+    }
+    if (chat && decode) return GT_FAIL(GT_ERR_USAGE, "tokenize: --chat and --decode exclude each other");
+    if (o.add_generation_prompt && !chat)
+        return GT_FAIL(GT_ERR_USAGE, "tokenize: --add-generation-prompt goes with --chat");
+    if (chat) o.mode = GT_TOKENIZE_CHAT;
+    if (decode) o.mode = GT_TOKENIZE_DECODE;
+
+    gt_tokenizer *t;
+    GT_TRY(gt_tokenizer_source_need(&t, model));
+    const gt_tokenize_io io = {.read = read_input, .write = write_output};
+    uint64_t errors = 0;
+    gt_status st = gt_tokenize_lines(t, &o, &io, &errors);
+    gt_tokenizer_free(t);
+    if (st == GT_OK && errors > 0)
+        st = GT_FAIL(GT_ERR_DATA, "tokenize: %" PRIu64 " lines could not be answered; each says why", errors);
+    return st;
+}
