@@ -1,8 +1,8 @@
 /* json.h - a strict reader (RFC 8259) for JSON that comes from outside: rows, tokenizer.json, safetensors headers,
  * configs. Refuses what cJSON lets pass: bytes after the value, bad UTF-8 (overlong, surrogates, above U+10FFFF), lone
  * surrogate escapes, duplicate keys, raw control characters, numbers like 01 or 1., nesting above a limit. Strings may
- * hold U+0000: lengths count. Linear time and memory in the input's size; a text that packs more than 1,000,000 values
- * and one more for every 8 bytes is refused, because a value of two bytes costs about a hundred in memory. */
+ * hold U+0000: lengths count. Linear time and memory in the input's size; a text that packs more than 500,000 values
+ * and one more for every 16 bytes is refused, because a value of two bytes costs about a hundred in memory. */
 #ifndef GT_JSON_H
 #define GT_JSON_H
 
@@ -42,7 +42,7 @@ typedef struct gt_json {
 
 typedef struct gt_json_doc gt_json_doc;
 
-enum { GT_JSON_MAX_DEPTH = 64, GT_JSON_FREE_VALUES = 1000000 };
+enum { GT_JSON_MAX_DEPTH = 64, GT_JSON_FREE_VALUES = 500000 };
 
 /* Parses text[0..size). where: a path or "file:line" for messages. The document keeps no pointer into text.
  * GT_ERR_DATA with line and column of the fault. */
