@@ -35,8 +35,7 @@ typedef struct gt_train_state {
     int tensor_count;
 
     int64_t step;          /* optimizer steps done */
-    int64_t epoch, window; /* the window in work: its epoch and its number in the epoch, from 0 */
-    int64_t micro_batches; /* micro-batches in that window; 0 after the last step */
+    int64_t epoch, window; /* the next window, or the one in work: its epoch and its number in the epoch, from 0 */
     int64_t rows_seen, tokens_seen, supervised_seen; /* by the steps done */
     uint64_t seed;
     int world_size;        /* ranks that saved; resume may use another number */
@@ -49,28 +48,29 @@ typedef struct gt_train_state {
     const char *dataset;   /* identity of the training rows */
     const char *base;      /* identity of the frozen base */
     const char *tokenizer; /* identity of the tokenizer; "" when rows came as ids */
-    const char *plan;      /* identity of the window's cut into micro-batches; parts of another plan are not merged */
     const char *numerics;  /* kernel table and path: "cpu avx512_core_bf16 bfloat16"; at most 200 bytes */
     const char *tool;      /* "gemtune 0.1.0" */
 } gt_train_state;
 
 /* A rank's part of a window: sums over the micro-batches it finished. All exact, so parts add in any order. */
 typedef struct {
-    int64_t *sum; /* [n] fixed-point gradient sum; n = elements of all tensors of the state */
-    size_t n;
-    uint8_t *finished; /* [micro_batches] 1: this part's sums contain that micro-batch */
-    int64_t micro_batches;
-    int64_t loss;       /* fixed-point sum of losses */
-    int64_t supervised; /* tokens with a loss */
-    int64_t tokens;     /* tokens computed */
-    int64_t rows;
-    int32_t bad; /* not 0: a gradient was not finite or a sum left its range; the step must be skipped */
+    int64_t *sum; /* [n + numbers] fixed-point gradient sum, then the numbers summed beside it */
+    size_t n;     /* elements of all tensors of the state */
+    int numbers;  /* loss, token counts, flags ...: 0 ... 64 of them */
+    const char
+        *names; /* theirs, separated by commas: "loss,supervised,tokens"; parts with other names are not merged */
+    int shift;  /* of the fixed point; parts with another shift are not merged */
+    uint8_t *finished;     /* [micro_batches] 1: this part's sums contain that micro-batch */
+    int64_t micro_batches; /* in the window */
+    const char *plan; /* identity of the window's cut into micro-batches, 64 hex digits or "": parts of another cut are
+                            * not merged */
 } gt_ckpt_part;
 
-/* Elements of all tensors together; SIZE_MAX when a shape is not sound. */
+/* Elements of a tensor, and of all tensors together; SIZE_MAX when a shape is not sound. */
+size_t gt_ckpt_tensor_elements(const gt_ckpt_tensor *t);
 size_t gt_ckpt_elements(const gt_train_state *s);
 
-/* What a part belongs to: SHA-256 over step, epoch, window, plan, seed, base, dataset and the adapters' names, shapes and
+/* What a part belongs to: SHA-256 over step, epoch, window, seed, base, dataset and the adapters' names, shapes and
  * bytes. Parts of another life of the same run have the same identity, those of another run have not. hex: 65 bytes. */
 gt_status gt_ckpt_state_id(const gt_train_state *s, char hex[65]);
 
@@ -124,10 +124,12 @@ gt_status gt_ckpt_read(const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count
 
 /* Collective: gt_ckpt_read by rank 0 for all, and the window: rank 0 adds up all valid parts of this state, those inside
  * the folder and the window folders beside it; where two hold the same micro-batch only one is taken (the larger part;
- * between equals the smaller digest), so nothing counts twice. part (zeroed sums; n and micro_batches set): on rank 0 the
- * sums so far, on the others zero. skip [micro_batches]: on every rank, 1 for each micro-batch that is done.
- * If s->plan or micro_batches is another one, no part is taken (a warning says so). */
-gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_train_state *s, gt_ckpt_part *part, uint8_t *skip);
+ * between equals the smaller digest), so nothing counts twice. A part that is damaged is reported and passed over.
+ * part: all fields set as for saving, sum and finished owned by the caller and overwritten: on rank 0 with the sums so far,
+ * on the others with zeros. skip [micro_batches]: on every rank, 1 for each micro-batch that is done. NULL part: tensors
+ * only. tensor: as for gt_ckpt_read. */
+gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count, gt_ckpt_part *part,
+                       uint8_t *skip);
 
 /* --- housekeeping -------------------------------------------------------------------------------------------------------- */
 
