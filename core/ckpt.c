@@ -376,6 +376,36 @@ static gt_status save_state_alone(const char *out_dir, const gt_train_state *s, 
     return st;
 }
 
+static bool contains(const gt_ckpt_part *p, const gt_manifest_part *other)
+{
+    if (other->micro_batches != p->micro_batches || strcmp(other->plan, p->plan) != 0) return false;
+    for (const gt_json *v = other->finished->child; v; v = v->next)
+        if (!p->finished[v->integer]) return false;
+    return true;
+}
+
+/* A long window is saved again and again: this rank's earlier parts of it that the one just published contains go. */
+static void remove_contained(int rank, const char *out_dir, int64_t step, const gt_ckpt_part *p, const char *id,
+                             const char *name)
+{
+    gt_ckpt_entry *all = NULL;
+    size_t n = 0;
+    char prefix[80];
+    const int length = snprintf(prefix, sizeof prefix, "window-%lld.%d.", (long long)step, rank);
+    if (gt_ckpt_list(&all, &n, out_dir) != GT_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(all[i].name, prefix, (size_t)length) != 0 || strcmp(all[i].name, name) == 0) continue;
+        char *path = gt_fs_join(out_dir, all[i].name);
+        gt_ckpt *k = NULL;
+        if (path && gt_ckpt_open_unverified(&k, path) == GT_OK && strcmp(k->m.id, id) == 0 && k->m.part_count == 1 &&
+            contains(p, &k->m.part[0]) && gt_ckpt_remove(out_dir, all[i].name) != GT_OK)
+            gt_log(GT_WARN, "ckpt", "an old part stays: %s", gt_error_last()->message);
+        gt_ckpt_close(k);
+        free(path);
+    }
+    free(all);
+}
+
 static gt_status save_part_alone(int rank, const char *out_dir, const gt_train_state *s, const gt_ckpt_part *p,
                                  const char *id)
 {
@@ -390,7 +420,10 @@ static gt_status save_part_alone(int rank, const char *out_dir, const gt_train_s
         snprintf(name, sizeof name, "window-%lld.%d.%.16s", (long long)s->step, rank, sha256);
         st = publish(tmp, out_dir, name);
     }
-    if (st != GT_OK) st = abandon(tmp, st);
+    if (st != GT_OK)
+        st = abandon(tmp, st);
+    else
+        remove_contained(rank, out_dir, s->step, p, id, name);
     gt_text_free(&files);
     gt_text_free(&parts);
     free(tmp);

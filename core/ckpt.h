@@ -93,8 +93,8 @@ gt_status gt_ckpt_save(gt_comm *c, const gt_ckpt_policy *p, const gt_train_state
                        char **saved);
 
 /* Not collective: for a rank that must leave within a second. Rank 0 writes checkpoint-STEP unless that state is on disk;
- * every rank whose part (may be NULL) has finished micro-batches writes it to window-STEP.RANK.DIGEST. The state is the
- * one at the window's start, unchanged by whatever was interrupted. */
+ * every rank whose part (may be NULL) has finished micro-batches writes it to window-STEP.RANK.DIGEST and then removes its
+ * earlier ones that this one contains. The state is the one at the window's start, unchanged by whatever was interrupted. */
 gt_status gt_ckpt_save_alone(int rank, const char *out_dir, const gt_train_state *s, const gt_ckpt_part *part);
 
 /* --- resuming ------------------------------------------------------------------------------------------------------------ */
@@ -122,14 +122,16 @@ void gt_ckpt_close(gt_ckpt *k);                        /* NULL is fine */
  * Not collective: for export and tools. */
 gt_status gt_ckpt_read(const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count);
 
-/* Collective: gt_ckpt_read by rank 0 for all, and the window: rank 0 adds up all valid parts of this state, those inside
- * the folder and the window folders beside it; where two hold the same micro-batch only one is taken (the larger part;
- * between equals the smaller digest), so nothing counts twice. A part that is damaged is reported and passed over.
- * part: all fields set as for saving, sum and finished owned by the caller and overwritten: on rank 0 with the sums so far,
- * on the others with zeros. skip [micro_batches]: on every rank, 1 for each micro-batch that is done. NULL part: tensors
- * only. tensor: as for gt_ckpt_read. */
-gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count, gt_ckpt_part *part,
-                       uint8_t *skip);
+/* Collective: gt_ckpt_read by rank 0, then a broadcast to all. */
+gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count);
+
+/* Collective: what is done of the window in work. Rank 0 adds up all valid parts of this state, those inside the folder and
+ * the window folders beside it; where two hold the same micro-batch only one is taken (the larger part; between equals the
+ * smaller digest), so nothing counts twice. Parts that are damaged, or of another plan, shift, names or number of
+ * micro-batches than `part` says, are reported and passed over.
+ * part: all fields set as for saving; the caller's sum and finished are overwritten: on rank 0 with the sums so far, on the
+ * others with zeros. skip [micro_batches]: on every rank, 1 for each micro-batch that is done. */
+gt_status gt_ckpt_load_window(gt_comm *c, const gt_ckpt *k, gt_ckpt_part *part, uint8_t *skip);
 
 /* --- housekeeping -------------------------------------------------------------------------------------------------------- */
 

@@ -298,7 +298,6 @@ static gt_status merge(const gt_ckpt *k, gt_ckpt_part *part)
 
 static gt_status check_part(const gt_ckpt *k, const gt_ckpt_part *p)
 {
-    if (!p) return GT_OK;
     if (p->n != k->m.elements)
         return GT_FAIL(GT_ERR_CONFIG, "%s: sums of %zu elements for tensors of %zu", k->path, p->n, k->m.elements);
     if (p->micro_batches < 1 || p->numbers < 0 || p->numbers > 64)
@@ -307,20 +306,20 @@ static gt_status check_part(const gt_ckpt *k, const gt_ckpt_part *p)
     return GT_OK;
 }
 
-gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count, gt_ckpt_part *part,
-                       uint8_t *skip)
+gt_status gt_ckpt_load(gt_comm *c, const gt_ckpt *k, const gt_ckpt_tensor *tensor, int count)
 {
-    gt_status mine = check_tables(k, tensor, count);
-    if (mine == GT_OK) mine = check_part(k, part);
-    GT_TRY(gt_comm_agree(c, mine));
-    if (c->rank == 0) mine = gt_ckpt_read(k, tensor, count);
-    GT_TRY(gt_comm_agree(c, mine));
-    GT_TRY(share_tensors(c, tensor, count));
-    if (!part) return GT_OK;
+    GT_TRY(gt_comm_agree(c, check_tables(k, tensor, count)));
+    GT_TRY(gt_comm_agree(c, c->rank == 0 ? gt_ckpt_read(k, tensor, count) : GT_OK));
+    return share_tensors(c, tensor, count);
+}
 
+gt_status gt_ckpt_load_window(gt_comm *c, const gt_ckpt *k, gt_ckpt_part *part, uint8_t *skip)
+{
+    GT_TRY(gt_comm_agree(c, check_part(k, part)));
     const size_t micro = (size_t)part->micro_batches;
     memset(part->sum, 0, (part->n + (size_t)part->numbers) * sizeof *part->sum);
     memset(part->finished, 0, micro);
+    gt_status mine = GT_OK;
     if (c->rank == 0) {
         mine = merge(k, part);
         memcpy(skip, part->finished, micro);

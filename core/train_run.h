@@ -68,7 +68,7 @@ typedef struct gt_train_run {
 gt_status gt_train_setup(gt_train_run *t);
 
 /* train_save.c */
-void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_rows *window);
+void gt_train_state_fill(gt_train_run *t, gt_train_state *s);
 gt_status gt_train_resume(gt_train_run *t);                               /* collective: finds and loads */
 gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w); /* collective: parts of the window in work */
 gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window); /* collective */

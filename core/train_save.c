@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_rows *window)
+void gt_train_state_fill(gt_train_run *t, gt_train_state *s)
 {
     /* a skipped step is a step of the schedule and no update of the moments: their counts may differ */
     snprintf(t->extra, sizeof t->extra, "{\"updates\": %ld, \"bad_steps\": %d}", t->t.optim.t, t->bad_steps);
@@ -18,7 +18,6 @@ void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_row
                           .step = t->step,
                           .epoch = t->step / t->windows_per_epoch,
                           .window = t->step % t->windows_per_epoch,
-                          .micro_batches = window ? window->micros : 0,
                           .rows_seen = t->rows_seen,
                           .tokens_seen = t->tokens_seen,
                           .supervised_seen = t->supervised_seen,
@@ -32,7 +31,6 @@ void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_row
                           .dataset = t->dataset_id,
                           .base = t->base_id,
                           .tokenizer = t->tokenizer_id,
-                          .plan = t->plan_id,
                           .numerics = t->numerics,
                           .tool = "gemtune " GT_VERSION};
 }
@@ -40,16 +38,14 @@ void gt_train_state_fill(gt_train_run *t, gt_train_state *s, const gt_window_row
 /* This rank's window as a checkpoint part: the same memory, seen another way. */
 static gt_ckpt_part part_of(gt_train_run *t, int micros)
 {
-    const int64_t *n = t->t.window.sum + t->lora.count;
     return (gt_ckpt_part){.sum = t->t.window.sum,
                           .n = t->lora.count,
+                          .numbers = GT_SUM_COUNT,
+                          .names = "loss,supervised,tokens,correct,bad,micros",
+                          .shift = t->t.window.shift,
                           .finished = t->t.window.finished,
                           .micro_batches = micros,
-                          .loss = n[GT_SUM_LOSS],
-                          .supervised = n[GT_SUM_SUPERVISED],
-                          .tokens = n[GT_SUM_TOKENS],
-                          .rows = n[GT_SUM_CORRECT],
-                          .bad = n[GT_SUM_BAD] != 0};
+                          .plan = t->plan_id};
 }
 
 static gt_ckpt_policy policy_of(const gt_train_run *t)
@@ -63,7 +59,7 @@ static gt_ckpt_policy policy_of(const gt_train_run *t)
 gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window)
 {
     gt_train_state s;
-    gt_train_state_fill(t, &s, mid_window);
+    gt_train_state_fill(t, &s);
     const gt_ckpt_policy p = policy_of(t);
     gt_ckpt_part part;
     char *saved = NULL;
@@ -78,7 +74,7 @@ gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window)
 gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w)
 {
     gt_train_state s;
-    gt_train_state_fill(t, &s, w);
+    gt_train_state_fill(t, &s);
     gt_ckpt_part part;
     if (w) part = part_of(t, w->micros);
     GT_TRY(gt_ckpt_save_alone(t->c->rank, t->r->output_dir, &s, w ? &part : NULL));
@@ -178,24 +174,13 @@ gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w)
 {
     memset(t->skip, 0, (size_t)w->micros);
     if (!t->checkpoint) return GT_OK;
-    gt_train_state s;
-    gt_train_state_fill(t, &s, w);
     gt_ckpt_part part = part_of(t, w->micros);
-    gt_status st = gt_ckpt_load(t->c, t->checkpoint, &s, &part, t->skip);
+    gt_status st = gt_ckpt_load_window(t->c, t->checkpoint, &part, t->skip);
     gt_ckpt_close(t->checkpoint);
     t->checkpoint = NULL;
     GT_TRY(st);
     int done = 0;
     for (int i = 0; i < w->micros; i++) done += t->skip[i];
-    if (t->c->rank == 0) {
-        int64_t *n = t->t.window.sum + t->lora.count;
-        n[GT_SUM_LOSS] = part.loss;
-        n[GT_SUM_SUPERVISED] = part.supervised;
-        n[GT_SUM_TOKENS] = part.tokens;
-        n[GT_SUM_CORRECT] = part.rows;
-        n[GT_SUM_BAD] = part.bad;
-        n[GT_SUM_MICROS] = done;
-    }
     if (done) gt_log(GT_INFO, "train", "%d of the window's %d micro-batches are done already", done, w->micros);
     return GT_OK;
 }

@@ -246,7 +246,8 @@ static int load_window(const char *dir, int64_t step, uint8_t skip[CASE_MICRO])
     got.s.step = step;
     memset(got.part.sum, 0x33, (got.n + CASE_NUMBERS) * sizeof(int64_t));
     memset(got.finished, 1, CASE_MICRO);
-    assert_ok(gt_ckpt_load(self, c, got.tensor, CASE_TENSORS, &got.part, skip));
+    assert_ok(gt_ckpt_load(self, c, got.tensor, CASE_TENSORS));
+    assert_ok(gt_ckpt_load_window(self, c, &got.part, skip));
     assert_memory_equal(got.memory, want.memory, 3 * want.n * sizeof(float));
     assert_memory_equal(skip, got.finished, CASE_MICRO);
     case_check_sums(&got, &got.part);
@@ -291,6 +292,20 @@ static void parts_of_several_lives_never_count_twice(void **state)
     leave_alone(dir, 5, 3, (const int[]){5, 7}, 2); /* saved twice: the same file */
     assert_int_equal(load_window(dir, 5, skip), 7);
     assert_false(skip[2]);
+}
+
+static void a_window_saved_again_by_the_same_rank_replaces_its_earlier_part(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    uint8_t skip[CASE_MICRO];
+    leave_alone(dir, 5, 0, (const int[]){0, 3}, 2);
+    leave_alone(dir, 5, 1, (const int[]){1, 2}, 2);
+    leave_alone(dir, 5, 1, (const int[]){1}, 1); /* smaller: an earlier life's larger one stays */
+    assert_int_equal(entries(dir), 4);
+    leave_alone(dir, 5, 0, (const int[]){0, 3, 7}, 3);
+    assert_int_equal(entries(dir), 4);
+    assert_int_equal(load_window(dir, 5, skip), 5);
 }
 
 static void parts_of_another_run_step_or_cut_are_not_merged(void **state)
@@ -427,6 +442,7 @@ int main(void)
         cmocka_unit_test(the_last_k_are_kept_with_the_best_and_the_one_resumed),
         cmocka_unit_test(parts_left_alone_are_merged_and_a_missing_one_is_only_missing),
         cmocka_unit_test(parts_of_several_lives_never_count_twice),
+        cmocka_unit_test(a_window_saved_again_by_the_same_rank_replaces_its_earlier_part),
         cmocka_unit_test(parts_of_another_run_step_or_cut_are_not_merged),
         cmocka_unit_test(a_mid_window_checkpoint_holds_its_parts_and_a_later_one_replaces_it),
         cmocka_unit_test(saving_again_leaves_an_equal_checkpoint_and_replaces_another),
