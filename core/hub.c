@@ -110,6 +110,25 @@ gt_status gt_model_resolve(char **path, bool *folder, const char *model)
     return GT_OK;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+gt_model_kind gt_model_file_kind(const char *path)
+{
+    char magic[4] = "";
+    FILE *f = fopen(path, "rb");
+    if (f) {
+        if (fread(magic, 1, sizeof magic, f) != sizeof magic) magic[0] = 0;
+        fclose(f);
+    }
+    if (memcmp(magic, "GGUF", 4) == 0) return GT_MODEL_GGUF;
+    if (memcmp(magic, "\x89GTQ", 4) == 0) return GT_MODEL_GTQ;
+    return ends_with(path, ".gguf") ? GT_MODEL_GGUF : ends_with(path, ".gtq") ? GT_MODEL_GTQ : GT_MODEL_OTHER;
+}
+
 char *gt_hub_id_of(const char *path)
 {
     static const char mark_text[] = "models--";

@@ -13,6 +13,11 @@
  * GT_ERR_DATA: an id that is not there; the message holds the command that downloads it. GT_ERR_IO: neither. */
 gt_status gt_model_resolve(char **path, bool *folder, const char *model);
 
+typedef enum { GT_MODEL_GGUF, GT_MODEL_GTQ, GT_MODEL_OTHER } gt_model_kind;
+
+/* What a file is, by its first bytes, or by its name where those say nothing (so that a broken file's opener speaks). */
+gt_model_kind gt_model_file_kind(const char *path);
+
 /* The hub id of a folder inside such a cache ("google/gemma-3-270m"), malloc'ed; NULL if it is none or without memory. */
 char *gt_hub_id_of(const char *path);
 

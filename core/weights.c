@@ -97,17 +97,16 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* Which opener a file is for. */
 static gt_status open_file(gt_weights **out, const char *path)
 {
-    char magic[4] = "";
-    FILE *f = fopen(path, "rb");
-    if (f) {
-        if (fread(magic, 1, sizeof magic, f) != sizeof magic) magic[0] = 0;
-        fclose(f);
+    switch (gt_model_file_kind(path)) {
+    case GT_MODEL_GGUF:
+        return gt_weights_open_gguf(out, path);
+    case GT_MODEL_GTQ:
+        return GT_FAIL(GT_ERR_DATA, "%s: packed files are not read by this build", path);
+    case GT_MODEL_OTHER:
+        break;
     }
-    if (memcmp(magic, "GGUF", 4) == 0 || ends_with(path, ".gguf")) return gt_weights_open_gguf(out, path);
-    if (ends_with(path, ".gtq")) return GT_FAIL(GT_ERR_DATA, "%s: packed files are not read by this build", path);
     if (ends_with(path, ".safetensors"))
         return GT_FAIL(GT_ERR_DATA, "%s: one file of a model; give the folder that holds it and its config.json", path);
     return GT_FAIL(GT_ERR_DATA, "%s: not a model: expected a Hugging Face folder, a .gguf or a .gtq file", path);
