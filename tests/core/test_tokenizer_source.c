@@ -38,10 +38,13 @@ static void a_folder_brings_its_json_and_config(void **state)
     put(dir, "tokenizer_config.json", "{", 1);
     assert_fails(gt_tokenizer_source_open(&t, dir), GT_ERR_DATA, "tokenizer_config.json");
     assert_null(t);
+    put(dir, "tokenizer_config.json", "{}", 2);
     char *file = gt_fs_join(dir, "tokenizer.json");
     assert_ok(gt_tokenizer_source_open(&t, file));
     gt_tokenizer_free(t);
     put(dir, "tokenizer.json", "{\"a\":", 5);
+    assert_fails(gt_tokenizer_source_open(&t, file), GT_ERR_DATA, "tokenizer.json");
+    put(dir, "tokenizer.json", "", 0);
     assert_fails(gt_tokenizer_source_open(&t, file), GT_ERR_DATA, "tokenizer.json");
     free(file);
     free(json);
