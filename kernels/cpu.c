@@ -24,20 +24,39 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
 }
 
 /* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
+/* clang-format off: a slot a line */
 #define TABLE(suffix, dtype, words)                                                                                    \
     {                                                                                                                  \
-        .name = "cpu", .path = words, .act = dtype, .scratch_bytes = scratch_bytes, .embed = gt_embed_ref_##suffix,    \
-        .decode = gt_decode_ref_##suffix, .gemm = gt_gemm_cpu_##suffix, .rmsnorm = gt_rmsnorm_ref_##suffix,            \
-        .rmsnorm_add = gt_rmsnorm_add_ref_##suffix, .rmsnorm_bwd = gt_rmsnorm_bwd_ref_##suffix,                        \
-        .norm_rope = gt_norm_rope_ref_##suffix, .norm_rope_bwd = gt_norm_rope_bwd_ref_##suffix,                        \
-        .attention = gt_attention_cpu_##suffix, .attention_bwd = gt_attention_bwd_cpu_##suffix,                        \
-        .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                       \
-        .geglu = gt_geglu_ref_##suffix, .geglu_bwd = gt_geglu_bwd_ref_##suffix, .dropout = gt_dropout_ref_##suffix,    \
-        .cast = gt_cast_ref_##suffix, .gather_rows = gt_gather_rows_ref_##suffix, .scatter_rows = gt_scatter_rows,     \
-        .head_buffer_bytes = gt_head_buffer_bytes_ref, .head_loss = gt_head_loss_ref_##suffix,                         \
-        .head_logits = gt_head_logits_ref_##suffix, .adamw = gt_adamw_ref, .fix_add = gt_fix_add_ref,                  \
-        .fix_get = gt_fix_get_ref, .sum_squares = gt_sum_squares_ref,                                                  \
+        .name = "cpu",                                                                                                 \
+        .path = words,                                                                                                 \
+        .act = dtype,                                                                                                  \
+        .scratch_bytes = scratch_bytes,                                                                                \
+        .embed = gt_embed_cpu_##suffix,                                                                                \
+        .decode = gt_decode_cpu_##suffix,                                                                              \
+        .gemm = gt_gemm_cpu_##suffix,                                                                                  \
+        .rmsnorm = gt_rmsnorm_cpu_##suffix,                                                                            \
+        .rmsnorm_add = gt_rmsnorm_add_cpu_##suffix,                                                                    \
+        .rmsnorm_bwd = gt_rmsnorm_bwd_cpu_##suffix,                                                                    \
+        .norm_rope = gt_norm_rope_cpu_##suffix,                                                                        \
+        .norm_rope_bwd = gt_norm_rope_bwd_cpu_##suffix,                                                                \
+        .attention = gt_attention_cpu_##suffix,                                                                        \
+        .attention_bwd = gt_attention_bwd_cpu_##suffix,                                                                \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                                               \
+        .geglu = gt_geglu_cpu_##suffix,                                                                                \
+        .geglu_bwd = gt_geglu_bwd_cpu_##suffix,                                                                        \
+        .dropout = gt_dropout_cpu_##suffix,                                                                            \
+        .cast = gt_cast_cpu_##suffix,                                                                                  \
+        .gather_rows = gt_gather_rows_cpu_##suffix,                                                                    \
+        .scatter_rows = gt_scatter_rows,                                                                               \
+        .head_buffer_bytes = gt_head_buffer_bytes_ref,                                                                 \
+        .head_loss = gt_head_loss_ref_##suffix,                                                                        \
+        .head_logits = gt_head_logits_ref_##suffix,                                                                    \
+        .adamw = gt_adamw_cpu,                                                                                         \
+        .fix_add = gt_fix_add_cpu,                                                                                     \
+        .fix_get = gt_fix_get_cpu,                                                                                     \
+        .sum_squares = gt_sum_squares_cpu,                                                                             \
     }
+/* clang-format on */
 
 static const gt_kernels f32_table[] = {
     TABLE(f32, GT_F32, "plain C"),         TABLE(f32, GT_F32, "avx2"),

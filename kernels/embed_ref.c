@@ -23,7 +23,7 @@ static void embed_row(void *context, int task, int worker)
         size_t n = cols - c < CHUNK ? cols - c : CHUNK;
         gt_decode_ref_span(v, j->e, from + c, n);
         for (size_t i = 0; i < n; i++)
-            gt_ref_put(j->act, j->out, (ptrdiff_t)(to + c + i), gt_ref_round(j->act, v[i]) * (double)j->multiplier);
+            gt_ref_put(j->act, j->out, (ptrdiff_t)(to + c + i), gt_ref_stored(j->act, v[i]) * (double)j->multiplier);
     }
 }
 

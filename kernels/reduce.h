@@ -22,4 +22,10 @@ gt_sum_squares_fn gt_sum_squares_ref, gt_sum_squares_cpu;
 
 enum { GT_SUM_PARTS = 64, GT_SUM_LANES = 8 };
 
+/* Where part p of [0, n) begins; p may be GT_SUM_PARTS. */
+static inline size_t gt_sum_part(size_t n, size_t p)
+{
+    return n / GT_SUM_PARTS * p + n % GT_SUM_PARTS * p / GT_SUM_PARTS;
+}
+
 #endif

@@ -35,8 +35,7 @@ gt_status gt_sum_squares_ref(gt_exec *x, double *out, const float *g, size_t n)
     (void)x;
     double total = 0;
     for (size_t part = 0; part < GT_SUM_PARTS; part++) {
-        size_t begin = n / GT_SUM_PARTS * part + n % GT_SUM_PARTS * part / GT_SUM_PARTS;
-        size_t end = n / GT_SUM_PARTS * (part + 1) + n % GT_SUM_PARTS * (part + 1) / GT_SUM_PARTS;
+        size_t begin = gt_sum_part(n, part), end = gt_sum_part(n, part + 1);
         double lane[GT_SUM_LANES] = {0}, sum = 0;
         for (size_t i = begin; i < end; i++) lane[(i - begin) % GT_SUM_LANES] += (double)g[i] * (double)g[i];
         for (int l = 0; l < GT_SUM_LANES; l++) sum += lane[l];

@@ -38,6 +38,12 @@ static inline double gt_ref_round(gt_dtype act, double v)
     return act == GT_BF16 ? (double)gt_bf16_to_f32(gt_f64_to_bf16(v)) : v;
 }
 
+/* What storing v to t and reading it back gives. */
+static inline double gt_ref_stored(gt_dtype t, double v)
+{
+    return t == GT_F32 ? (double)(float)v : gt_ref_round(t, v);
+}
+
 static inline size_t gt_ref_size(gt_dtype t)
 {
     return t == GT_BF16 ? 2 : t == GT_F32 ? 4 : 8;
