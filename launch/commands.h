@@ -12,6 +12,7 @@ typedef struct {
     gt_status (*run)(int argc, char **argv);
 } gt_command;
 
+gt_status gt_cmd_generate(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);
 gt_status gt_cmd_version(int argc, char **argv);
 

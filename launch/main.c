@@ -10,6 +10,7 @@
 #include <string.h>
 
 static const gt_command commands[] = {
+    {"generate", "continues a prompt", gt_cmd_generate},
     {"tokenize", "text, chats and token ids, into each other", gt_cmd_tokenize},
     {"version", "prints the version", gt_cmd_version},
 };

@@ -1,0 +1,65 @@
+#include "opened_model.h"
+
+#include "adapter.h"
+#include "base_open.h"
+#include "log.h"
+
+#include <string.h>
+
+static gt_dtype act_of(const gt_open_options *o)
+{
+    return o->compute_dtype == GT_COMPUTE_F32 ? GT_F32 : GT_BF16;
+}
+
+static gt_status open_adapter(gt_opened_model *x)
+{
+    gt_adapter *a;
+    gt_arena plan;
+    GT_TRY(gt_adapter_read(&a, x->o.adapter, &x->w->config));
+    if (a->ignored_vision > 0)
+        gt_log(GT_WARN, "adapter", "%s: %zu tensors of a vision tower are passed over", x->o.adapter,
+               a->ignored_vision);
+    gt_lora_layout(&x->lora, &x->w->config, a->targets.rank, a->targets.scaling);
+    gt_arena_measure(&plan);
+    gt_lora_carve(&x->lora, &plan, act_of(&x->o));
+    gt_status st = gt_arena_status(&plan);
+    if (st == GT_OK) st = gt_arena_create(&x->adapter_arena, plan.used);
+    if (st == GT_OK) {
+        gt_lora_carve(&x->lora, &x->adapter_arena, act_of(&x->o));
+        memcpy(x->lora.param, a->param, x->lora.count * sizeof *x->lora.param);
+    }
+    gt_adapter_free(a);
+    return st;
+}
+
+gt_status gt_opened_model_open(gt_opened_model *x, const gt_open_options *o)
+{
+    memset(x, 0, sizeof *x);
+    x->o = *o;
+    gt_status st = gt_base_open(&x->w, o->model, o->base_dtype);
+    if (st == GT_OK && o->adapter) st = open_adapter(x);
+    if (st != GT_OK) gt_opened_model_close(x);
+    return st;
+}
+
+gt_status gt_opened_model_start(gt_opened_model *x, int positions, int max_tokens)
+{
+    const gt_model_options o = {.backend = x->o.backend,
+                                .act = act_of(&x->o),
+                                .threads = x->o.threads,
+                                .positions = positions,
+                                .lora_rank = x->o.adapter ? x->lora.max_rank : 0,
+                                .max_tokens = max_tokens};
+    GT_TRY(gt_model_create(&x->m, x->w, &o));
+    if (!x->o.adapter) return GT_OK;
+    x->m->lora = &x->lora;
+    return gt_lora_refresh(&x->lora, x->m->k, &x->m->x);
+}
+
+void gt_opened_model_close(gt_opened_model *x)
+{
+    gt_model_destroy(x->m);
+    gt_arena_free(&x->adapter_arena);
+    gt_weights_close(x->w);
+    memset(x, 0, sizeof *x);
+}
