@@ -4,6 +4,7 @@
 
 #include "checked.h"
 #include "hash.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,14 @@ static bool offsets_ascend(const uint32_t *at, size_t count, size_t max, size_t 
     if (at[0] != 0 || at[count] != total) return false;
     bool good = true;
     for (size_t i = 0; i < count; i++) good &= at[i + 1] - at[i] - 1 < max && at[i + 1] > at[i];
+    return good;
+}
+
+/* Every piece is UTF-8 for itself: the whole is, and none begins inside a character. */
+static bool pieces_are_utf8(const gt_tokenizer *t)
+{
+    bool good = gt_utf8_valid(t->text, t->head->text_bytes, NULL);
+    for (uint32_t i = 0; i < t->head->pieces; i++) good = good && ((uint8_t)t->text[t->piece_at[i]] & 0xC0) != 0x80;
     return good;
 }
 
@@ -210,6 +219,7 @@ gt_status gt_tokenizer_open_block(gt_tokenizer *t, const void *block, size_t siz
     };
     if (!offsets_ascend(v.piece_at, h->pieces, GT_TOKENIZER_MAX_PIECE, h->text_bytes))
         return GT_FAIL(GT_ERR_DATA, "%s: the packed tokenizer's pieces do not follow each other", where);
+    if (!pieces_are_utf8(&v)) return GT_FAIL(GT_ERR_DATA, "%s: a piece of the packed tokenizer is not UTF-8", where);
     GT_TRY(check_merges(&v, where));
     GT_TRY(check_needles(&v, &v.raw, h->raw_bytes, where));
     GT_TRY(check_needles(&v, &v.norm, h->norm_bytes, where));

@@ -13,3 +13,5 @@ add_custom_target(fuzzers)
 # one line a target
 gt_fuzz(fuzz_json)
 gt_fuzz(fuzz_recipe)
+gt_fuzz(fuzz_tokenizer)
+gt_fuzz(fuzz_tokenizer_packed)
