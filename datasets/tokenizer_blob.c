@@ -11,7 +11,7 @@
 
 /* The longest run of full slots in a merge table, hence the most steps of a search. With half of the slots empty and pairs
  * that nobody chose to collide, runs stay far below. */
-enum { MAX_RUN = 2048 };
+enum { MAX_RUN = 2048, AHEAD = 24 };
 
 static const char MAGIC[8] = "GTTOKEN";
 
@@ -107,6 +107,8 @@ static gt_status check_merges(const gt_tokenizer *t, const char *where)
     uint32_t run = 0, used = 0;
     for (uint32_t k = 0; k < slots; k++) {
         const uint32_t i = (start + k) & mask, s = t->slot[i];
+        const uint32_t ahead = t->slot[(i + AHEAD) & mask] & index_mask; /* its pair lies anywhere: fetched in time */
+        if (ahead < h->merges) __builtin_prefetch(&t->merge[ahead]);
         if (s == UINT32_MAX) {
             run = 0;
             continue;
