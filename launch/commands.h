@@ -13,6 +13,7 @@ typedef struct {
 } gt_command;
 
 gt_status gt_cmd_generate(int argc, char **argv);
+gt_status gt_cmd_score(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);
 gt_status gt_cmd_version(int argc, char **argv);
 
