@@ -103,7 +103,7 @@ static gt_status open_file(gt_weights **out, const char *path)
     case GT_MODEL_GGUF:
         return gt_weights_open_gguf(out, path);
     case GT_MODEL_GTQ:
-        return GT_FAIL(GT_ERR_DATA, "%s: packed files are not read by this build", path);
+        return gt_weights_open_gtq(out, path);
     case GT_MODEL_OTHER:
         break;
     }

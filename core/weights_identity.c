@@ -48,13 +48,19 @@ static void add_config(gt_sha256 *s, const gt_model_config *c)
     gt_sha256_add(s, c->layer_is_full, (size_t)c->num_hidden_layers);
 }
 
+void gt_weights_digest_begin(gt_sha256 *s, gt_dtype dtype, int rows, int cols)
+{
+    gt_sha256_init(s);
+    add_u64(s, (uint64_t)dtype);
+    add_u64(s, (uint64_t)rows);
+    add_u64(s, (uint64_t)cols);
+}
+
 static void add_matrix(gt_sha256 *s, const gt_matrix *m)
 {
     const size_t n = (size_t)m->rows * (size_t)m->cols;
     const size_t per = (size_t)gt_dtype_block_elements(m->dtype);
-    add_u64(s, (uint64_t)m->dtype);
-    add_u64(s, (uint64_t)m->rows);
-    add_u64(s, (uint64_t)m->cols);
+    gt_weights_digest_begin(s, m->dtype, m->rows, m->cols);
     gt_sha256_add(s, m->data, (n + per - 1) / per * (size_t)gt_dtype_block_bytes(m->dtype));
     if (m->dtype != GT_NF4 && m->dtype != GT_FP4) return;
     const size_t blocks = (n + (size_t)m->block - 1) / (size_t)m->block;
@@ -70,6 +76,29 @@ static void add_matrix(gt_sha256 *s, const gt_matrix *m)
     gt_sha256_add(s, m->absmax2, (blocks + (size_t)m->block2 - 1) / (size_t)m->block2 * sizeof(float));
     gt_sha256_add(s, m->code2, 256 * sizeof(float));
     gt_sha256_add(s, &m->offset, sizeof m->offset);
+}
+
+void gt_weights_matrix_digest(uint8_t digest[32], const gt_matrix *m)
+{
+    gt_sha256 s;
+    add_matrix(&s, m);
+    gt_sha256_end(&s, digest);
+}
+
+void gt_weights_identity_of(char hex[65], const gt_weights *w, uint8_t (*digest)[32])
+{
+    const gt_model_config *c = &w->config;
+    uint8_t all[32];
+    gt_sha256 s;
+    gt_sha256_init(&s);
+    add_config(&s, c);
+    gt_sha256_add(&s, digest, (size_t)(1 + c->num_hidden_layers * GT_PROJ_COUNT) * 32);
+    for (int l = 0; l < c->num_hidden_layers; l++)
+        for (int n = 0; n < GT_NORM_COUNT; n++)
+            gt_sha256_add(&s, w->norm[l][n], (size_t)gt_weights_norm_size(c, (gt_norm)n) * sizeof(float));
+    gt_sha256_add(&s, w->final_norm, (size_t)c->hidden_size * sizeof(float));
+    gt_sha256_end(&s, all);
+    gt_hex(hex, all);
 }
 
 typedef struct {
@@ -94,13 +123,8 @@ static void tell(job *j, int worker)
 static void hash_one(void *context, int task, int worker)
 {
     job *j = context;
-    gt_sha256 s;
-    gt_sha256_init(&s);
-    if (task == 0)
-        add_matrix(&s, &j->w->embed);
-    else
-        add_matrix(&s, &j->w->proj[(task - 1) / GT_PROJ_COUNT][(task - 1) % GT_PROJ_COUNT]);
-    gt_sha256_end(&s, j->digest[task]);
+    gt_weights_matrix_digest(j->digest[task], task == 0 ? &j->w->embed
+                                                        : &j->w->proj[(task - 1) / GT_PROJ_COUNT][(task - 1) % GT_PROJ_COUNT]);
     tell(j, worker);
 }
 
@@ -117,18 +141,8 @@ gt_status gt_weights_identity(const gt_weights *w, char hex[65])
     if (!j.digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %d digests", w->path, j.tasks);
     gt_status st = gt_pool_create(&pool, gt_pool_default_threads());
     if (st == GT_OK) {
-        uint8_t all[32];
-        gt_sha256 s;
         gt_pool_run(pool, j.tasks, hash_one, &j);
-        gt_sha256_init(&s);
-        add_config(&s, c);
-        gt_sha256_add(&s, j.digest, (size_t)j.tasks * 32);
-        for (int l = 0; l < c->num_hidden_layers; l++)
-            for (int n = 0; n < GT_NORM_COUNT; n++)
-                gt_sha256_add(&s, w->norm[l][n], (size_t)gt_weights_norm_size(c, (gt_norm)n) * sizeof(float));
-        gt_sha256_add(&s, w->final_norm, (size_t)c->hidden_size * sizeof(float));
-        gt_sha256_end(&s, all);
-        gt_hex(hex, all);
+        gt_weights_identity_of(hex, w, j.digest);
     }
     gt_pool_destroy(pool);
     free(j.digest);

@@ -3,6 +3,7 @@
 #ifndef GT_WEIGHTS_SOURCES_H
 #define GT_WEIGHTS_SOURCES_H
 
+#include "hash.h"
 #include "weights.h"
 
 /* Each opens one kind; gt_weights_open chooses. On failure nothing is left open. */
@@ -36,6 +37,15 @@ int gt_weights_norm_size(const gt_model_config *c, gt_norm n);
 
 /* What set_identity noted, or "". */
 const char *gt_weights_carried_identity(const gt_weights *w);
+
+/* The pieces that gt_weights_identity is made of, for who writes a base while it is being made. The digest of a matrix covers
+ * its format, shape and contents; _begin starts one whose elements the caller adds row by row (element and GGUF formats). */
+void gt_weights_matrix_digest(uint8_t digest[32], const gt_matrix *m);
+void gt_weights_digest_begin(gt_sha256 *s, gt_dtype dtype, int rows, int cols);
+
+/* The identity from w's config and norms and the digests of the embedding and then of every projection, layer by layer:
+ * digest [1 + layers * GT_PROJ_COUNT]. */
+void gt_weights_identity_of(char hex[65], const gt_weights *w, uint8_t (*digest)[32]);
 
 /* Called by gt_weights_open when the opener is done: every matrix has data, its shape is the config's and its format
  * one that gt_matrix allows; norms are there and finite. GT_ERR_DATA names the tensor. */

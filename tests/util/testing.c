@@ -26,7 +26,7 @@ const char *golden(const char *name)
     return path;
 }
 
-static char made[64][64];
+static char made[256][64];
 static int made_count;
 
 static void remove_made(void)
@@ -36,7 +36,7 @@ static void remove_made(void)
 
 const char *temp_dir(void)
 {
-    if (made_count == 64) fail_msg("too many temporary folders");
+    if (made_count == 256) fail_msg("too many temporary folders");
     if (made_count == 0) atexit(remove_made);
     char *dir = made[made_count];
     snprintf(dir, sizeof made[0], "/tmp/gemtune-test-XXXXXX");

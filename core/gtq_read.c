@@ -1,0 +1,220 @@
+/* Opening a packed base, and verifying one. */
+#include "gtq_file.h"
+
+#include "hash.h"
+#include "weights_sources.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Norm factors are used where they are mapped. */
+static void point_norms(gt_weights *w, const gt_gtq_file *f)
+{
+    float *at = (float *)(f->map.data + f->meta.norms.offset); /* the type is for owners of norms; nobody writes */
+    for (int l = 0; l < w->config.num_hidden_layers; l++) {
+        for (int n = 0; n < GT_NORM_COUNT; n++) {
+            w->norm[l][n] = at;
+            at += gt_weights_norm_size(&w->config, (gt_norm)n);
+        }
+    }
+    w->final_norm = at;
+}
+
+/* Code books are few bytes that every weight goes through. */
+static gt_status check_book(const char *path, const float *book, int n)
+{
+    for (int i = 0; book && i < n; i++)
+        if (!isfinite(book[i])) return GT_FAIL(GT_ERR_DATA, "%s: a code book holds a value that is not finite", path);
+    return GT_OK;
+}
+
+/* The identity must follow from config, norms and the directory's digests, or the directory was pieced together. */
+static gt_status check_identity(const gt_weights *w, const gt_gtq_meta *m)
+{
+    const size_t matrices = (size_t)m->config.num_hidden_layers * GT_PROJ_COUNT;
+    uint8_t(*digest)[32] = malloc((matrices + 1) * 32);
+    if (!digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu digests", w->path, matrices);
+    memcpy(digest[0], m->embed.sha256, 32);
+    for (size_t i = 0; i < matrices; i++) memcpy(digest[i + 1], m->proj[i].sha256, 32);
+    char hex[65];
+    gt_weights_identity_of(hex, w, digest);
+    free(digest);
+    if (strcmp(hex, m->info.identity) == 0) return GT_OK;
+    return GT_FAIL(GT_ERR_DATA,
+                   "%s: its identity is said to be %s and follows from its parts as %s: damaged; quantize again",
+                   w->path, m->info.identity, hex);
+}
+
+gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
+{
+    gt_weights *w = NULL;
+    gt_gtq_file *f = NULL;
+    GT_TRY(gt_gtq_file_open(&f, path));
+    gt_status st = gt_weights_new(&w, "gtq", path);
+    if (st != GT_OK) {
+        gt_gtq_file_close(f);
+        return st;
+    }
+    st = gt_weights_keep(w, f, gt_gtq_file_close); /* from here on w closes f */
+    if (st == GT_OK) {
+        gt_gtq_meta *m = &f->meta;
+        w->config = m->config;
+        memcpy(w->prefix, m->prefix, sizeof w->prefix);
+        gt_gtq_matrix(&w->embed, f, &m->embed);
+        for (int l = 0; st == GT_OK && l < w->config.num_hidden_layers; l++) {
+            for (int p = 0; st == GT_OK && p < GT_PROJ_COUNT; p++) {
+                gt_gtq_matrix(&w->proj[l][p], f, &m->proj[l * GT_PROJ_COUNT + p]);
+                st = check_book(path, w->proj[l][p].code, 16);
+                if (st == GT_OK) st = check_book(path, w->proj[l][p].code2, 256);
+            }
+        }
+        point_norms(w, f);
+        if (st == GT_OK) st = check_identity(w, m);
+        gt_weights_set_identity(w, m->info.identity);
+        m->info.tokenizer = m->tokenizer.bytes ? f->map.data + m->tokenizer.offset : NULL;
+        m->info.tokenizer_bytes = m->tokenizer.bytes;
+        w->packed = &m->info;
+    }
+    if (st != GT_OK) {
+        gt_weights_close(w);
+        return st;
+    }
+    *out = w;
+    return GT_OK;
+}
+
+gt_status gt_gtq_check_quantizer(const gt_weights *w, bool double_quant)
+{
+    for (int i = 0; i < w->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
+        const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        char name[80];
+        gt_weights_proj_name(name, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
+        if (m->dtype != GT_NF4)
+            return GT_FAIL(GT_ERR_CONFIG,
+                           "%s: %s is %s; the recipe asks for nf4: point it at the original model, or quantize that",
+                           w->path, name, gt_dtype_name(m->dtype));
+        if ((m->absmax == NULL) != double_quant)
+            return GT_FAIL(GT_ERR_CONFIG,
+                           "%s: packed %s double quantization, and the recipe says bnb_4bit_use_double_quant %s: "
+                           "change the recipe, or quantize the original again%s",
+                           w->path, m->absmax ? "without" : "with", double_quant ? "true" : "false",
+                           double_quant ? "" : " with --no-double-quant");
+    }
+    return GT_OK;
+}
+
+/* Verifying ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const gt_gtq_file *f;
+    atomic_int wrong; /* the lowest task whose digest differs, or INT_MAX */
+} check;
+
+/* Task 0 is the embedding, 1 the norms, 2 the tokenizer, then the projections. */
+static void digest_of(uint8_t out[32], const gt_gtq_file *f, int task)
+{
+    if (task == 1 || task == 2) {
+        const gt_gtq_section *s = task == 1 ? &f->meta.norms : &f->meta.tokenizer;
+        gt_sha256 sha;
+        gt_sha256_init(&sha);
+        gt_sha256_add(&sha, f->map.data + s->offset, s->bytes);
+        gt_sha256_end(&sha, out);
+        return;
+    }
+    gt_matrix m;
+    gt_gtq_matrix(&m, f, task == 0 ? &f->meta.embed : &f->meta.proj[task - 3]);
+    gt_weights_matrix_digest(out, &m);
+}
+
+static const uint8_t *wanted(const gt_gtq_meta *m, int task)
+{
+    return task == 0   ? m->embed.sha256
+           : task == 1 ? m->norms_sha256
+           : task == 2 ? m->tokenizer_sha256
+                       : m->proj[task - 3].sha256;
+}
+
+static void verify_one(void *context, int task, int worker)
+{
+    (void)worker;
+    check *c = context;
+    if (task == 2 && c->f->meta.tokenizer.bytes == 0) return;
+    uint8_t digest[32];
+    digest_of(digest, c->f, task);
+    if (memcmp(digest, wanted(&c->f->meta, task), 32) == 0) return;
+    int lowest = atomic_load(&c->wrong);
+    while (task < lowest && !atomic_compare_exchange_weak(&c->wrong, &lowest, task)) {}
+}
+
+static gt_status report(const gt_gtq_file *f, int task)
+{
+    char name[80] = "embed_tokens", found[65], want[65];
+    uint8_t digest[32];
+    if (task == 1)
+        memcpy(name, "norms", 6);
+    else if (task == 2)
+        memcpy(name, "tokenizer", 10);
+    else if (task > 2)
+        gt_weights_proj_name(name, (task - 3) / GT_PROJ_COUNT, (gt_proj)((task - 3) % GT_PROJ_COUNT));
+    digest_of(digest, f, task);
+    gt_hex(found, digest);
+    gt_hex(want, wanted(&f->meta, task));
+    return GT_FAIL(GT_ERR_DATA, "%s: %s is damaged: SHA-256 %s, expected %s; quantize the model again", f->map.path,
+                   name, found, want);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const gt_gtq_section *x = a, *y = b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* What lies between sections must be zero, so that no byte of the file is outside every check. */
+static gt_status check_gaps(const gt_gtq_file *f)
+{
+    const gt_gtq_meta *m = &f->meta;
+    const size_t matrices = (size_t)m->config.num_hidden_layers * GT_PROJ_COUNT;
+    gt_gtq_section *all = calloc(6 * matrices + 5, sizeof *all);
+    if (!all) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its list of sections", f->map.path);
+    size_t n = 0;
+    all[n++] = (gt_gtq_section){0, GT_GTQ_HEADER};
+    all[n++] = m->embed.data;
+    all[n++] = m->norms;
+    all[n++] = m->tokenizer;
+    all[n++] = (gt_gtq_section){m->end, f->map.size - m->end};
+    for (size_t i = 0; i < matrices; i++) {
+        const gt_gtq_tensor *t = &m->proj[i];
+        const gt_gtq_section parts[] = {t->data, t->code, t->absmax, t->absmax8, t->absmax2, t->code2};
+        memcpy(all + n, parts, sizeof parts);
+        n += sizeof parts / sizeof *parts;
+    }
+    qsort(all, n, sizeof *all, by_offset);
+    gt_status st = GT_OK;
+    uint64_t at = 0;
+    for (size_t i = 0; st == GT_OK && i < n; i++) {
+        for (; at < all[i].offset && f->map.data[at] == 0; at++) {}
+        if (at < all[i].offset && all[i].bytes)
+            st = GT_FAIL(GT_ERR_DATA, "%s: byte %llu between two sections must be 0", f->map.path,
+                         (unsigned long long)at);
+        if (all[i].bytes && all[i].offset + all[i].bytes > at) at = all[i].offset + all[i].bytes;
+    }
+    free(all);
+    return st;
+}
+
+gt_status gt_gtq_verify(const char *path, gt_pool *pool)
+{
+    gt_weights *w = NULL; /* checks the identity */
+    GT_TRY(gt_weights_open_gtq(&w, path));
+    gt_weights_close(w);
+    gt_gtq_file *f = NULL;
+    GT_TRY(gt_gtq_file_open(&f, path));
+    check c = {.f = f, .wrong = INT32_MAX};
+    gt_pool_run(pool, 3 + f->meta.config.num_hidden_layers * GT_PROJ_COUNT, verify_one, &c);
+    const int wrong = atomic_load(&c.wrong);
+    const gt_status st = wrong == INT32_MAX ? check_gaps(f) : report(f, wrong);
+    gt_gtq_file_close(f);
+    return st;
+}
