@@ -92,6 +92,8 @@ static gt_status read_constants(reader *r, gt_model_config *c)
     const char *type = "none";
     size_t size = 4;
     GT_TRY(read_number(r, "attention.layer_norm_rms_epsilon", &eps));
+    if (!(eps < 1) || !(eps >= 1e-30))
+        return GT_FAIL(GT_ERR_DATA, "%s: key '%s' is %g, expected 1e-30 to below 1", r->where, r->key, eps);
     c->rms_norm_eps = (float)eps;
     c->rope_theta = 1e6;
     c->rope_local_base_freq = 1e4;

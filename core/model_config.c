@@ -105,7 +105,8 @@ static gt_status read_constants(const reader *r, gt_model_config *c)
 {
     double eps = c->rms_norm_eps;
     GT_TRY(read_number(r, "rms_norm_eps", &eps));
-    if (!(eps < 1)) return GT_FAIL(GT_ERR_DATA, "%s: rms_norm_eps %g must be below 1", r->where, eps);
+    if (!(eps < 1) || !(eps >= 1e-30)) /* as a float it must not vanish */
+        return GT_FAIL(GT_ERR_DATA, "%s: rms_norm_eps %g must be from 1e-30 to below 1", r->where, eps);
     c->rms_norm_eps = (float)eps;
     GT_TRY(read_number(r, "query_pre_attn_scalar", &c->query_pre_attn_scalar));
 
