@@ -13,7 +13,6 @@ typedef struct {
 } gt_command;
 
 gt_status gt_cmd_generate(int argc, char **argv);
-gt_status gt_cmd_score(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);
 gt_status gt_cmd_version(int argc, char **argv);
 

@@ -75,6 +75,8 @@ static gt_status fail_at(const parser *p, const char *at, const char *what)
             column = 1;
         }
     }
+    /* a row of a JSON lines file is one line, and `where` says which */
+    if (line == 1) return GT_FAIL(GT_ERR_DATA, "%s: invalid JSON at column %zu: %s", p->where, column, what);
     return GT_FAIL(GT_ERR_DATA, "%s: invalid JSON at line %zu, column %zu: %s", p->where, line, column, what);
 }
 
