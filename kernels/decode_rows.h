@@ -1,5 +1,5 @@
-/* decode_rows.h - stored weights to act over a run of elements; included by rows_<path>.c. GGUF blocks are unpacked to
- * signed bytes, scaled to floats in a small buffer and rounded from there; 4-bit codes are looked up (fourbit_rows.h). */
+/* decode_rows.h - stored weights to act over a run of elements; included by rows_<path>.c. GGUF blocks are unpacked
+ * to signed bytes, scaled to floats in a small buffer and rounded from there; 4-bit codes are looked up (fourbit_rows.h). */
 #ifndef GT_DECODE_ROWS_H
 #define GT_DECODE_ROWS_H
 
@@ -18,65 +18,74 @@ LANES_INLINE float half_at(const uint8_t *p)
 #endif
 }
 
-/* 16 bytes' low and high nibbles to q[0..16) and q[16..32). */
-LANES_INLINE void nibbles(int8_t *q, const uint8_t *packed)
+/* The low and the high nibbles of 16 bytes: elements 0 to 15 and 16 to 31 of a block of 32. */
+typedef struct {
+    __m128i low, high;
+} byte_pair;
+
+LANES_INLINE byte_pair nibbles(const uint8_t *packed)
 {
-    const __m128i low = _mm_set1_epi8(15);
+    const __m128i mask = _mm_set1_epi8(15);
     __m128i x = _mm_loadu_si128((const __m128i *)packed);
-    _mm_storeu_si128((__m128i *)q, _mm_and_si128(x, low));
-    _mm_storeu_si128((__m128i *)(q + 16), _mm_and_si128(_mm_srli_epi16(x, 4), low));
+    return (byte_pair){_mm_and_si128(x, mask), _mm_and_si128(_mm_srli_epi16(x, 4), mask)};
 }
 
-/* q[j] |= 16 where bit j of `bits` is set, j < 32. */
-LANES_INLINE void fifth_bits(int8_t *q, uint32_t bits)
+/* 16 in each of 16 bytes whose bit is set. */
+LANES_INLINE __m128i sixteens(unsigned bits)
 {
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
-    __m256i x = _mm256_loadu_si256((const __m256i *)q);
-    _mm256_storeu_si256((__m256i *)q, _mm256_or_si256(x, _mm256_maskz_set1_epi8(bits, 16)));
-#elif defined(__AVX2__)
-    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3,
-                                           3, 3, 3, 3, 3, 3);
-    const __m256i one = _mm256_set1_epi64x((long long)0x8040201008040201ull);
-    __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), bytes);
-    __m256i set = _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(x, one), one), _mm256_set1_epi8(16));
-    _mm256_storeu_si256((__m256i *)q, _mm256_or_si256(_mm256_loadu_si256((const __m256i *)q), set));
+    return _mm_maskz_set1_epi8((__mmask16)bits, 16);
 #else
-    for (int j = 0; j < 32; j++) q[j] = (int8_t)(q[j] | (int)((bits >> j) & 1) << 4);
+    const __m128i one = _mm_set1_epi64x((long long)0x8040201008040201ull);
+    __m128i x = _mm_unpacklo_epi64(_mm_set1_epi8((char)bits), _mm_set1_epi8((char)(bits >> 8)));
+    return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(x, one), one), _mm_set1_epi8(16));
 #endif
 }
 
-/* v = d * (q - zero), and v = d * q + add. n a multiple of 16. */
-LANES_INLINE void scaled(float *v, const int8_t *q, int n, float d, float zero)
+/* v = d * (q - zero) and v = d * q + add for the 16 bytes of q. */
+LANES_INLINE void scaled(float *v, __m128i q, float d, float zero)
 {
-    for (int i = 0; i < n; i += LANES) v_store_f32(v + i, (v_load_i8(q + i) - zero) * d);
+    for (int part = 0; part < 16 / LANES; part++) v_store_f32(v + part * LANES, (v_from_i8(q, part) - zero) * d);
 }
 
-LANES_INLINE void scaled_plus(float *v, const int8_t *q, int n, float d, float add)
+LANES_INLINE void scaled_plus(float *v, __m128i q, float d, float add)
 {
-    for (int i = 0; i < n; i += LANES) v_store_f32(v + i, v_load_i8(q + i) * d + add);
+    for (int part = 0; part < 16 / LANES; part++) v_store_f32(v + part * LANES, v_from_i8(q, part) * d + add);
+}
+
+LANES_INLINE void scaled_pair(float *v, byte_pair q, const uint8_t *scales, bool has_min, float zero)
+{
+    float d = half_at(scales);
+    if (has_min) {
+        float add = half_at(scales + 2);
+        scaled_plus(v, q.low, d, add);
+        scaled_plus(v + 16, q.high, d, add);
+    } else {
+        scaled(v, q.low, d, zero);
+        scaled(v + 16, q.high, d, zero);
+    }
 }
 
 LANES_INLINE void q4_block(float *v, const uint8_t *b, bool has_min)
 {
-    int8_t q[32];
-    nibbles(q, b + (has_min ? 4 : 2));
-    if (has_min)
-        scaled_plus(v, q, 32, half_at(b), half_at(b + 2));
-    else
-        scaled(v, q, 32, half_at(b), 8);
+    scaled_pair(v, nibbles(b + (has_min ? 4 : 2)), b, has_min, 8);
 }
 
 LANES_INLINE void q5_block(float *v, const uint8_t *b, bool has_min)
 {
-    int8_t q[32];
     uint32_t bits;
     memcpy(&bits, b + (has_min ? 4 : 2), 4);
-    nibbles(q, b + (has_min ? 8 : 6));
-    fifth_bits(q, bits);
-    if (has_min)
-        scaled_plus(v, q, 32, half_at(b), half_at(b + 2));
-    else
-        scaled(v, q, 32, half_at(b), 16);
+    byte_pair q = nibbles(b + (has_min ? 8 : 6));
+    q.low = _mm_or_si128(q.low, sixteens(bits & 0xffff));
+    q.high = _mm_or_si128(q.high, sixteens(bits >> 16));
+    scaled_pair(v, q, b, has_min, 16);
+}
+
+LANES_INLINE void q8_block(float *v, const uint8_t *b)
+{
+    float d = half_at(b);
+    scaled(v, _mm_loadu_si128((const __m128i *)(b + 2)), d, 0);
+    scaled(v + 16, _mm_loadu_si128((const __m128i *)(b + 18)), d, 0);
 }
 
 LANES_INLINE void q45_k_block(float *v, const uint8_t *b, bool five)
@@ -86,7 +95,7 @@ LANES_INLINE void q45_k_block(float *v, const uint8_t *b, bool five)
     for (int s = 0; s < 8; s++) {
         int sc = s < 4 ? S[s] & 63 : (S[s + 4] & 15) | (S[s - 4] >> 6) << 4;
         int mn = s < 4 ? S[s + 4] & 63 : (S[s + 4] >> 4) | (S[s] >> 6) << 4;
-        int8_t q[32];
+        float ds = d * (float)sc, ms = dmin * (float)mn;
         for (int l = 0; l < 32; l += 16) {
             __m128i x = _mm_loadu_si128((const __m128i *)(qs + 32 * (s / 2) + l));
             x = _mm_and_si128(s % 2 ? _mm_srli_epi16(x, 4) : x, _mm_set1_epi8(15));
@@ -94,9 +103,8 @@ LANES_INLINE void q45_k_block(float *v, const uint8_t *b, bool five)
                 __m128i h = _mm_srl_epi16(_mm_loadu_si128((const __m128i *)(qh + l)), _mm_cvtsi32_si128(s));
                 x = _mm_or_si128(x, _mm_slli_epi16(_mm_and_si128(h, _mm_set1_epi8(1)), 4));
             }
-            _mm_storeu_si128((__m128i *)(q + l), x);
+            scaled_plus(v + 32 * s + l, x, ds, -ms);
         }
-        scaled_plus(v + 32 * s, q, 32, d * (float)sc, -(dmin * (float)mn));
     }
 }
 
@@ -110,9 +118,7 @@ LANES_INLINE void q6_k_block(float *v, const uint8_t *b)
         __m128i high = _mm_loadu_si128((const __m128i *)(b + 128 + 32 * n + l));
         low = _mm_and_si128(r >> 1 ? _mm_srli_epi16(low, 4) : low, _mm_set1_epi8(15));
         high = _mm_and_si128(_mm_srl_epi16(high, _mm_cvtsi32_si128(2 * r)), _mm_set1_epi8(3));
-        int8_t q[16];
-        _mm_storeu_si128((__m128i *)q, _mm_or_si128(low, _mm_slli_epi16(high, 4)));
-        scaled(v + e, q, 16, d * (float)scales[e / 16], 32);
+        scaled(v + e, _mm_or_si128(low, _mm_slli_epi16(high, 4)), d * (float)scales[e / 16], 32);
     }
 }
 
@@ -134,7 +140,7 @@ LANES_INLINE void gguf_blocks(float *v, gt_dtype t, const uint8_t *b, size_t cou
             q5_block(v + i, b, true);
             break;
         case GT_Q8_0:
-            scaled(v + i, (const int8_t *)b + 2, 32, half_at(b), 0);
+            q8_block(v + i, b);
             break;
         case GT_Q4_K:
             q45_k_block(v + i, b, false);
@@ -162,9 +168,18 @@ static void chunk_values(float *v, const gt_matrix *m, size_t first, size_t coun
         for (ptrdiff_t i = 0; i < (ptrdiff_t)count; i += LANES)
             v_store_left(GT_F32, v, i, (ptrdiff_t)count - i, v_load_left(GT_BF16, data, i, (ptrdiff_t)count - i));
         break;
-    case GT_F16:
-        for (size_t i = 0; i < count; i++) v[i] = half_at(data + 2 * i);
+    case GT_F16: {
+        size_t i = 0;
+#if defined(__AVX512F__)
+        for (; i + 16 <= count; i += 16)
+            _mm512_storeu_ps(v + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(data + 2 * i))));
+#elif defined(__F16C__)
+        for (; i + 8 <= count; i += 8)
+            _mm256_storeu_ps(v + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(data + 2 * i))));
+#endif
+        for (; i < count; i++) v[i] = half_at(data + 2 * i);
         break;
+    }
     default:
         gguf_blocks(v, m->dtype, data, count);
         break;

@@ -15,8 +15,19 @@ static void cast_run(void *y, gt_dtype y_dtype, const void *in, gt_dtype in_dtyp
         memmove(y, in, n * (y_dtype == GT_BF16 ? 2 : 4));
         return;
     }
-    for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i += LANES)
-        v_store_left(y_dtype, y, i, (ptrdiff_t)n - i, v_load_left(in_dtype, in, i, (ptrdiff_t)n - i));
+    ptrdiff_t i = 0;
+    if (y_dtype == GT_BF16)
+        for (; i + LANES <= (ptrdiff_t)n; i += LANES)
+            v_store_bf16_exact((uint16_t *)y + i, v_load_f32((const float *)in + i));
+    else
+        for (; i + LANES <= (ptrdiff_t)n; i += LANES)
+            v_store_f32((float *)y + i, v_load_bf16((const uint16_t *)in + i));
+    for (; i < (ptrdiff_t)n; i++) {
+        if (y_dtype == GT_BF16)
+            ((uint16_t *)y)[i] = gt_f32_to_bf16(((const float *)in)[i]);
+        else
+            ((float *)y)[i] = gt_bf16_to_f32(((const uint16_t *)in)[i]);
+    }
 }
 
 static void scale_f32(void *y, float factor, size_t n)
@@ -31,32 +42,44 @@ static void scale_bf16(void *y, float factor, size_t n)
         v_store_left(GT_BF16, y, i, (ptrdiff_t)n - i, v_load_left(GT_BF16, y, i, (ptrdiff_t)n - i) * factor);
 }
 
-/* All ones where element (row, col + lane) is kept: gt_rng_u64 of its header, lane by lane. */
-LANES_INLINE vint dropout_mask(const gt_dropout_row *r, ptrdiff_t col)
+/* v where element (row, col + lane) is kept, else 0. counter holds golden (col + lane + 1) of the first and the second half of
+ * the lanes; this is gt_rng_u64 of rng.h, lane by lane. */
+LANES_INLINE vfloat keep_lanes(const gt_dropout_row *r, const vu64 counter[2], vfloat v)
 {
-    int32_t keep[LANES];
-    for (int half = 0; half < LANES; half += LANES / 2) {
-        vu64 z;
-        for (int l = 0; l < LANES / 2; l++) z[l] = (uint64_t)(col + half + l) + 1;
-        z = z * 0x9e3779b97f4a7c15ull + r->key;
+    vi64 keep[2];
+    for (int half = 0; half < 2; half++) {
+        vu64 z = counter[half] + r->key;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
         z = z ^ (z >> 31);
-        for (int l = 0; l < LANES / 2; l++) keep[half + l] = -(int32_t)(z[l] >= r->threshold);
+        keep[half] = (vi64)(z >= r->threshold);
     }
+#if defined(__AVX512F__)
+    __mmask8 first = _mm512_movepi64_mask((__m512i)keep[0]), second = _mm512_movepi64_mask((__m512i)keep[1]);
+    return (vfloat)_mm512_maskz_mov_ps((__mmask16)(first | second << 8), (__m512)v);
+#else
+    int64_t wide[LANES];
+    int32_t narrow[LANES];
     vint mask;
-    memcpy(&mask, keep, sizeof mask);
-    return mask;
+    memcpy(wide, keep, sizeof wide);
+    for (int l = 0; l < LANES; l++) narrow[l] = (int32_t)wide[l];
+    memcpy(&mask, narrow, sizeof mask);
+    return (vfloat)((vint)v & mask);
+#endif
 }
 
 static void dropout_row(const gt_dropout_row *r)
 {
+    const uint64_t golden = 0x9e3779b97f4a7c15ull;
+    vu64 counter[2];
+    for (int l = 0; l < LANES; l++) counter[l / (LANES / 2)][l % (LANES / 2)] = golden * (uint64_t)(l + 1);
     for (ptrdiff_t i = 0; i < r->cols; i += LANES) {
         ptrdiff_t left = r->cols - i;
-        vfloat v = v_load_left(r->in_dtype, r->in, i, left) * r->factor;
-        v = v_select(dropout_mask(r, i), v, v_set(0.0f));
+        vfloat v = keep_lanes(r, counter, v_load_left(r->in_dtype, r->in, i, left) * r->factor);
         if (r->accumulate) v += v_load_left(GT_F32, r->y, i, left);
         v_store_left(r->y_dtype, r->y, i, left, v);
+        counter[0] += golden * LANES;
+        counter[1] += golden * LANES;
     }
 }
 

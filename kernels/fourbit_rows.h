@@ -49,8 +49,8 @@ LANES_INLINE void make_values(gt_dtype act, block_values *t, const gt_matrix *m,
         if (act == GT_F32)
             v_store_f32(t->value + i, v);
         else {
-            v_store_bf16(t->word + i, v);
-            v_store_bf16(t->word + 16 + i, v);
+            v_store_bf16_exact(t->word + i, v);
+            v_store_bf16_exact(t->word + 16 + i, v);
         }
     }
 }

@@ -50,18 +50,64 @@ LANES_INLINE void v_store_f32(float *p, vfloat v)
     memcpy(p, &v, sizeof v);
 }
 
-/* The bf16 of each lane in its low half, nearest even; NaN stays a quiet NaN. (The vcvtneps2bf16 instruction would flush
- * subnormals.) */
-LANES_INLINE vuint v_bf16_bits(vfloat v)
+/* a * b + c, in one rounding where the path has the instruction: part of the path's numerics. */
+LANES_INLINE vfloat v_fma(vfloat a, vfloat b, vfloat c)
 {
-    vuint u = (vuint)v, high = u >> 16;
-    vuint rounded = (u + 0x7fff + (high & 1)) >> 16, nan = (vuint)(v != v);
-    return (rounded & ~nan) | ((high | 0x40) & nan);
+#if defined(__AVX512F__)
+    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
 }
 
+/* The lesser and the greater; a NaN in b stays. */
+LANES_INLINE vfloat v_min(vfloat a, vfloat b)
+{
+#if defined(__AVX512F__)
+    return (vfloat)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vfloat)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return (vfloat)_mm_min_ps((__m128)a, (__m128)b);
+#endif
+}
+
+LANES_INLINE vfloat v_max(vfloat a, vfloat b)
+{
+#if defined(__AVX512F__)
+    return (vfloat)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vfloat)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return (vfloat)_mm_max_ps((__m128)a, (__m128)b);
+#endif
+}
+
+/* The bf16 of each lane in its low half, nearest even; NaN stays a quiet NaN. */
+LANES_INLINE vuint v_bf16_bits(vfloat v)
+{
+    vuint u = (vuint)v, high = u >> 16, rounded = (u + 0x7fff + (high & 1)) >> 16;
+#if defined(__AVX512F__)
+    __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    return (vuint)_mm512_mask_or_epi32((__m512i)rounded, nan, (__m512i)high, _mm512_set1_epi32(0x40));
+#else
+    vuint nan = (vuint)(v != v);
+    return (rounded & ~nan) | ((high | 0x40) & nan);
+#endif
+}
+
+/* What storing as bf16 and reading back gives. With AVX512_BF16 one instruction rounds, and makes bf16 subnormals (below
+ * 1.2e-38) zero; v_store_bf16_exact and v_bf16_bits never do. */
 LANES_INLINE vfloat v_round_bf16(vfloat v)
 {
+#if defined(__AVX512BF16__)
+    __m512i words = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+    return (vfloat)_mm512_slli_epi32(words, 16);
+#else
     return (vfloat)(v_bf16_bits(v) << 16);
+#endif
 }
 
 LANES_INLINE vfloat v_load_bf16(const uint16_t *p)
@@ -75,7 +121,7 @@ LANES_INLINE vfloat v_load_bf16(const uint16_t *p)
 #endif
 }
 
-LANES_INLINE void v_store_bf16(uint16_t *p, vfloat v)
+LANES_INLINE void v_store_bf16_exact(uint16_t *p, vfloat v)
 {
     vuint bits = v_bf16_bits(v);
 #if defined(__AVX512F__)
@@ -89,15 +135,28 @@ LANES_INLINE void v_store_bf16(uint16_t *p, vfloat v)
 #endif
 }
 
-/* LANES signed bytes as floats. */
-LANES_INLINE vfloat v_load_i8(const int8_t *p)
+LANES_INLINE void v_store_bf16(uint16_t *p, vfloat v)
+{
+#if defined(__AVX512BF16__)
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+    v_store_bf16_exact(p, v);
+#endif
+}
+
+/* Signed bytes part * LANES onward of the 16 in q, as floats; part < 16 / LANES is a constant once inlined. */
+LANES_INLINE vfloat v_from_i8(__m128i q, int part)
 {
 #if defined(__AVX512F__)
-    return (vfloat)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+    (void)part;
+    return (vfloat)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q));
 #elif defined(__AVX2__)
-    return (vfloat)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+    return (vfloat)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(part ? _mm_srli_si128(q, 8) : q));
 #else
-    return (vfloat){p[0], p[1], p[2], p[3]};
+    __m128i words =
+        part < 2 ? _mm_unpacklo_epi8(q, q) : _mm_unpackhi_epi8(q, q); /* each byte twice, then shifted down */
+    __m128i wide = part % 2 ? _mm_unpackhi_epi16(words, words) : _mm_unpacklo_epi16(words, words);
+    return (vfloat)_mm_cvtepi32_ps(_mm_srai_epi32(wide, 24));
 #endif
 }
 
@@ -166,23 +225,20 @@ LANES_INLINE float v_sum(vfloat v)
     return lane[0];
 }
 
-/* exp(x) for x clamped to [-87, 88], below 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7
- * (remainder 3e-9), ln 2 in two parts of which the first ends in 7 zero bits, so that n times it is exact. */
+/* exp(x) for -87 <= x <= 88 to about an ulp: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7 (remainder
+ * 3e-9), ln 2 in two parts of which the first ends in 7 zero bits, so that n times it is exact. NaN gives NaN. */
 LANES_INLINE vfloat v_exp(vfloat x)
 {
-    x = v_select(x > 88.0f, v_set(88.0f), x);
-    x = v_select(x < -87.0f, v_set(-87.0f), x);
-    vfloat shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: the integer n stands in the low bits */
+    vfloat shifted = v_fma(x, v_set(1.44269504f), v_set(12582912.0f)); /* 1.5 * 2^23: n stands in the low bits */
     vfloat n = shifted - 12582912.0f;
-    vfloat r = x - n * 6.9313812256e-01f;
-    r = r - n * 9.0580006145e-06f;
-    vfloat e = v_set(1.98412698e-4f);
-    e = e * r + 1.38888889e-3f;
-    e = e * r + 8.33333333e-3f;
-    e = e * r + 4.16666667e-2f;
-    e = e * r + 1.66666667e-1f;
-    e = e * r + 0.5f;
-    e = e * r * r + r + 1.0f;
+    vfloat r = v_fma(n, v_set(-6.9313812256e-01f), x);
+    r = v_fma(n, v_set(-9.0580006145e-06f), r);
+    vfloat e = v_fma(v_set(1.98412698e-4f), r, v_set(1.38888889e-3f));
+    e = v_fma(e, r, v_set(8.33333333e-3f));
+    e = v_fma(e, r, v_set(4.16666667e-2f));
+    e = v_fma(e, r, v_set(1.66666667e-1f));
+    e = v_fma(e, r, v_set(0.5f));
+    e = v_fma(e * r, r, r) + 1.0f;
     return e * (vfloat)(((vuint)shifted << 23) + 0x3f800000);
 }
 

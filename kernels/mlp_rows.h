@@ -1,7 +1,8 @@
 /* mlp_rows.h - the gated activation over a run of elements; included by rows_<path>.c. With u = k0 (z + k1 z^3) and
  * s = 1 / (1 + exp(-2u)), tanh(u) = 2s - 1, hence without cancellation
  *   gelu(z) = z s;   gelu'(z) = s + 2 z s (1 - s) u',   1 - s = exp(-2u) s
- * to a few float32 ulp of the value. s is 0 below z = -15 (where gelu underflows) and 1 above 15. */
+ * to a few float32 ulp of the value. Beyond |z| = 9.8 the exponential stays at its value there: s is 1 to float32, and
+ * 1e-36 (gelu -9e-36) on the other side. */
 #ifndef GT_MLP_ROWS_H
 #define GT_MLP_ROWS_H
 
@@ -14,15 +15,12 @@ typedef struct {
 LANES_INLINE gelu_pair gelu_at(vfloat z)
 {
     const float k0 = 0.79788456f, k1 = 0.044715f;
-    vfloat inside = v_select(z > 15.0f, v_set(15.0f), z);
-    inside = v_select(z < -15.0f, v_set(-15.0f), inside);
-    vfloat square = inside * inside;
-    vfloat e = v_exp(-2.0f * k0 * inside * (1.0f + k1 * square));
+    vfloat low = v_max(v_set(-9.8f), z), inside = v_min(v_set(9.8f), low), square = inside * inside;
+    vfloat e = v_exp(-2.0f * k0 * inside * v_fma(square, v_set(k1), v_set(1.0f)));
     vfloat s = 1.0f / (1.0f + e);
-    s = v_select(z < -15.0f, v_set(0.0f), s);
     gelu_pair g;
-    g.value = z * s;
-    g.slope = s + 2.0f * k0 * inside * (1.0f + 3.0f * k1 * square) * (e * s) * s;
+    g.value = low * s;
+    g.slope = v_fma(2.0f * k0 * inside * v_fma(square, v_set(3.0f * k1), v_set(1.0f)), (e * s) * s, s);
     return g;
 }
 

@@ -58,6 +58,6 @@ typedef struct {
 /* The filling for the path in use. */
 const gt_rows *gt_rows_current(void);
 
-extern const gt_rows gt_rows_plain, gt_rows_avx2, gt_rows_avx512;
+extern const gt_rows gt_rows_plain, gt_rows_avx2, gt_rows_avx512, gt_rows_avx512bf16;
 
 #endif

@@ -1,0 +1,3 @@
+#include "rows_table.h"
+
+const gt_rows gt_rows_avx512bf16 = GT_ROWS_TABLE;
