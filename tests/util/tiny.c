@@ -15,12 +15,10 @@ static void *quantize_one(gt_matrix *m)
     assert_non_null(w);
     assert_non_null(absmax);
     assert_non_null(block);
-    assert_int_equal(m->dtype, GT_BF16);
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, (const char *)m->data + 2 * i, 2);
-        w[i] = gt_bf16_to_f32(h);
-    }
+    gt_exec alone = {0};
+    const gt_kernels *k;
+    assert_ok(gt_kernels_get(&k, GT_BACKEND_REF, GT_F32));
+    assert_ok(k->decode(&alone, w, m, 0, m->rows));
     float *code2 = block, *absmax2 = block + 256;
     uint8_t *absmax8 = (uint8_t *)(absmax2 + nb2), *codes = absmax8 + nb;
     gt_nf4_code2(code2);
