@@ -12,6 +12,10 @@ typedef struct {
     gt_status (*run)(int argc, char **argv);
 } gt_command;
 
+/* Prints the latest failure now, before main would: for commands that have more to do after a failure than return.
+ * silent: another rank says it. rank < 0: not one of several. */
+void gt_command_report(bool silent, int rank);
+
 gt_status gt_cmd_generate(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);
 gt_status gt_cmd_version(int argc, char **argv);

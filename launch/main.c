@@ -56,6 +56,21 @@ static gt_status flush_output(void)
     return GT_OK;
 }
 
+static bool reported;
+
+void gt_command_report(bool silent, int rank)
+{
+    if (reported) return;
+    reported = true;
+    if (silent) return;
+    const gt_error *e = gt_error_last();
+    if (rank > 0)
+        fprintf(stderr, "gemtune [rank %d]: %s\n", rank, e->message);
+    else
+        fprintf(stderr, "gemtune: %s\n", e->message);
+    if (gt_log_on(GT_DEBUG, "error")) fprintf(stderr, "gemtune: at %s:%d\n", e->file, e->line);
+}
+
 int main(int argc, char **argv)
 {
     gt_log_init(-1);
@@ -67,11 +82,13 @@ int main(int argc, char **argv)
         if (argc > 2 && strcmp(argv[1], "help") == 0) { /* gemtune help train */
             char *asked[] = {argv[0], argv[2], (char *)"--help", NULL};
             gt_status st = run(3, asked);
-            if (st != GT_OK) fprintf(stderr, "gemtune: %s\n", gt_error_last()->message);
+            if (st != GT_OK) gt_command_report(false, -1);
             return gt_status_exit_code(st);
         }
         print_usage(stdout);
-        return flush_output() == GT_OK ? 0 : gt_status_exit_code(GT_ERR_IO);
+        if (flush_output() == GT_OK) return 0;
+        gt_command_report(false, -1);
+        return gt_status_exit_code(GT_ERR_IO);
     }
     if (strcmp(argv[1], "--version") == 0) argv[1] = (char *)"version";
 
@@ -80,9 +97,7 @@ int main(int argc, char **argv)
     if (st == GT_OK) st = flush_output();
     if (st == GT_OK) return 0;
     fflush(stdout);
-    fprintf(stderr, "gemtune: %s\n", gt_error_last()->message);
-    if (gt_log_on(GT_DEBUG, "error"))
-        fprintf(stderr, "gemtune: at %s:%d\n", gt_error_last()->file, gt_error_last()->line);
+    gt_command_report(false, -1);
     if (st == GT_ERR_INTERRUPTED && gt_signals_stop_asked()) return 128 + gt_signals_stop_asked();
     return gt_status_exit_code(st);
 }

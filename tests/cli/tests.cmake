@@ -1,1 +1,3 @@
 # one line a test
+gt_script_test(cli/test_command_line.py)
+gt_script_test(cli/test_tokenize.py)
