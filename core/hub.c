@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* ORG/NAME or NAME of letters, digits, '.', '_' and '-', as the hub allows: "--" and ".." are not part of an id. */
-static bool is_id(const char *s)
+bool gt_hub_is_id(const char *s)
 {
     int slashes = 0;
     if (strlen(s) > 96 || strstr(s, "--") || strstr(s, "..") || !isalnum((unsigned char)s[0])) return false;
@@ -94,7 +94,7 @@ gt_status gt_model_resolve(char **path, bool *folder, const char *model)
 {
     if (!*model) return GT_FAIL(GT_ERR_DATA, "the model's name is empty");
     if (!gt_fs_exists(model)) {
-        if (!is_id(model))
+        if (!gt_hub_is_id(model))
             return GT_FAIL(GT_ERR_IO,
                            "%s: no such file or folder (and not the id of a model on the hub: those look like "
                            "google/gemma-3-270m)",

@@ -13,6 +13,9 @@
  * GT_ERR_DATA: an id that is not there; the message holds the command that downloads it. GT_ERR_IO: neither. */
 gt_status gt_model_resolve(char **path, bool *folder, const char *model);
 
+/* Whether a name has the form of a hub id: ORG/NAME or NAME. */
+bool gt_hub_is_id(const char *name);
+
 typedef enum { GT_MODEL_GGUF, GT_MODEL_GTQ, GT_MODEL_OTHER } gt_model_kind;
 
 /* What a file is, by its first bytes, or by its name where those say nothing (so that a broken file's opener speaks). */
