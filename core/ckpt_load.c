@@ -31,7 +31,7 @@ static gt_status read_in_child(void *context, void *shared)
 /* A file that is slower than 20 MB/s does not come. */
 static double patience(size_t bytes)
 {
-    return 30 + (double)bytes / 20e6;
+    return 8 + (double)bytes / 20e6;
 }
 
 /* The arrays of one file, one behind the other in *shared. GT_ERR_DATA also for a file changed since it was opened. */

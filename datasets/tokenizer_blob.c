@@ -4,13 +4,14 @@
 
 #include "checked.h"
 #include "hash.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* The longest run of full slots in a merge table, hence the most steps of a search. With half of the slots empty and pairs
  * that nobody chose to collide, runs stay far below. */
-enum { MAX_RUN = 2048 };
+enum { MAX_RUN = 2048, AHEAD = 24 };
 
 static const char MAGIC[8] = "GTTOKEN";
 
@@ -77,6 +78,14 @@ static bool offsets_ascend(const uint32_t *at, size_t count, size_t max, size_t 
     return good;
 }
 
+/* Every piece is UTF-8 for itself: the whole is, and none begins inside a character. */
+static bool pieces_are_utf8(const gt_tokenizer *t)
+{
+    bool good = gt_utf8_valid(t->text, t->head->text_bytes, NULL);
+    for (uint32_t i = 0; i < t->head->pieces; i++) good = good && ((uint8_t)t->text[t->piece_at[i]] & 0xC0) != 0x80;
+    return good;
+}
+
 static gt_status check_merges(const gt_tokenizer *t, const char *where)
 {
     const gt_tokenizer_head *h = t->head;
@@ -98,6 +107,8 @@ static gt_status check_merges(const gt_tokenizer *t, const char *where)
     uint32_t run = 0, used = 0;
     for (uint32_t k = 0; k < slots; k++) {
         const uint32_t i = (start + k) & mask, s = t->slot[i];
+        const uint32_t ahead = t->slot[(i + AHEAD) & mask] & index_mask; /* its pair lies anywhere: fetched in time */
+        if (ahead < h->merges) __builtin_prefetch(&t->merge[ahead]);
         if (s == UINT32_MAX) {
             run = 0;
             continue;
@@ -210,6 +221,7 @@ gt_status gt_tokenizer_open_block(gt_tokenizer *t, const void *block, size_t siz
     };
     if (!offsets_ascend(v.piece_at, h->pieces, GT_TOKENIZER_MAX_PIECE, h->text_bytes))
         return GT_FAIL(GT_ERR_DATA, "%s: the packed tokenizer's pieces do not follow each other", where);
+    if (!pieces_are_utf8(&v)) return GT_FAIL(GT_ERR_DATA, "%s: a piece of the packed tokenizer is not UTF-8", where);
     GT_TRY(check_merges(&v, where));
     GT_TRY(check_needles(&v, &v.raw, h->raw_bytes, where));
     GT_TRY(check_needles(&v, &v.norm, h->norm_bytes, where));

@@ -269,6 +269,11 @@ gt_status gt_tokenizer_build(gt_tokenizer **out, const gt_tokenizer_parts *p, co
     GT_TRY_TO(st, make_needles(&raw, p, is_norm, false, where), done);
     GT_TRY_TO(st, make_needles(&norm, p, is_norm, true, where), done);
     GT_TRY_TO(st, make_scalars(scalars, p, where), done);
+    const uint16_t page = scalars->page[0x2581 >> 8];
+    if (page == UINT16_MAX || scalars->scalar[(size_t)page * 256 + (0x2581 & 255)] < 0) {
+        st = GT_FAIL(GT_ERR_DATA, "%s: no piece for U+2581, which spaces become", where);
+        goto done;
+    }
     head.raw_needles = (uint32_t)raw.count;
     head.raw_bytes = (uint32_t)raw.bytes;
     head.norm_needles = (uint32_t)norm.count;

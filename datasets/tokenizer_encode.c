@@ -145,8 +145,6 @@ static gt_status encode_segment(encoder *e, size_t begin, size_t end)
         const int32_t id = gt_scalar_find(e->t, code);
         if (id >= 0)
             GT_TRY(gt_bpe_push(&e->bpe, (uint32_t)id, (uint32_t)place));
-        else if (code == 0x2581 && e->text[place] == ' ')
-            return GT_FAIL(GT_ERR_DATA, "the vocabulary has no piece for a space");
         else
             GT_TRY(push_bytes(e, place, used));
     }

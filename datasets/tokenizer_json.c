@@ -177,6 +177,8 @@ static gt_status read_added_token(reader *r, const gt_json *token, size_t number
                        (long long)id->integer, (long long)known);
     if (r->kind[known] & GT_PIECE_ADDED)
         return GT_FAIL(GT_ERR_DATA, "%s: added token '%.*s' is listed twice", r->where, (int)p.size, p.text);
+    if (r->kind[known] & GT_PIECE_BYTE)
+        return GT_FAIL(GT_ERR_DATA, "%s: byte piece '%.*s' is also an added token", r->where, (int)p.size, p.text);
     const bool control = special || gt_tokenizer_control_name(p.text, p.size);
     if (control && normalized)
         return GT_FAIL(GT_ERR_DATA, "%s: control token '%.*s' has normalized = true, which is not supported", r->where,
@@ -234,12 +236,16 @@ static gt_status read_merge(reader *r, const gt_json *v, size_t number)
         id[1] = model_piece(r, part[1].text, part[1].size);
         id[2] = model_piece(r, joined, part[0].size + part[1].size);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         if (id[i] < 0)
             return GT_FAIL(GT_ERR_DATA, "%s: merge %zu: its %s is no piece of the vocabulary", r->where, number,
                            i == 0   ? "left part"
                            : i == 1 ? "right part"
                                     : "result");
+        if (r->kind[id[i]] &
+            GT_PIECE_BYTE) /* bytes stand for characters that are no pieces: they are joined by decoding */
+            return GT_FAIL(GT_ERR_DATA, "%s: merge %zu has a byte piece", r->where, number);
+    }
     r->merge[number] = (gt_merge){(uint32_t)id[0], (uint32_t)id[1], (uint32_t)id[2]};
     return GT_OK;
 }

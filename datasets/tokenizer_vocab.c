@@ -164,8 +164,7 @@ typedef struct {
     uint8_t run;
 } result_key;
 
-/* The order of tokenizer.json: runs first, the longest first, since the longest run is to win wherever it fits (31 at most,
- * greedily from the left); then by score, the highest first. */
+/* The order of tokenizer.json: runs first, then by score, the highest first. */
 static int merge_order(const void *a, const void *b)
 {
     const result_key *x = a, *y = b;
@@ -203,6 +202,12 @@ static gt_status push_merge(reader *r, gt_merge m)
     return GT_OK;
 }
 
+/* The characters of a piece that takes part in a run's merge; the single U+2581 is a normal piece. */
+static uint8_t run_length(const reader *r, uint32_t id)
+{
+    return r->run[id] ? r->run[id] : 1;
+}
+
 /* Every split of a piece into two pieces, the longest left part first. */
 static gt_status split_piece(reader *r, uint32_t id)
 {
@@ -215,6 +220,34 @@ static gt_status split_piece(reader *r, uint32_t id)
         if (!merges_take(r, right)) continue;
         GT_TRY(push_merge(r, (gt_merge){(uint32_t)left, (uint32_t)right, id}));
     }
+    return GT_OK;
+}
+
+typedef struct {
+    gt_merge merge;
+    uint8_t left, right; /* lengths in characters */
+} run_merge;
+
+static int run_order(const void *a, const void *b)
+{
+    const run_merge *x = a, *y = b;
+    return x->left != y->left ? y->left - x->left : y->right - x->right;
+}
+
+/* Makes all merges. Those of runs come first, the longest left part first and then the longest right part, as in
+ * tokenizer.json: so a run grows from the left to its 31 before the next one begins. */
+static gt_status make_merges(reader *r)
+{
+    size_t k = 0;
+    for (; k < r->results && r->run[r->result[k]]; k++) GT_TRY(split_piece(r, r->result[k]));
+    run_merge *sorted = malloc((r->merges + 1) * sizeof *sorted);
+    if (!sorted) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory to order the merges of runs", r->where);
+    for (size_t i = 0; i < r->merges; i++)
+        sorted[i] = (run_merge){r->merge[i], run_length(r, r->merge[i].left), run_length(r, r->merge[i].right)};
+    qsort(sorted, r->merges, sizeof *sorted, run_order);
+    for (size_t i = 0; i < r->merges; i++) r->merge[i] = sorted[i].merge;
+    free(sorted);
+    for (; k < r->results; k++) GT_TRY(split_piece(r, r->result[k]));
     return GT_OK;
 }
 
@@ -232,7 +265,7 @@ static gt_status read_vocab(reader *r, gt_tokenizer **out)
     r->pieces = r->v->count;
     GT_TRY(add_image_token(r));
     GT_TRY(order_results(r));
-    for (size_t i = 0; i < r->results; i++) GT_TRY(split_piece(r, r->result[i]));
+    GT_TRY(make_merges(r));
     const int32_t bos = named(r, "<bos>");
     const gt_tokenizer_parts parts = {
         .piece = r->piece,

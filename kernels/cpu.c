@@ -14,12 +14,12 @@
 #include "norm.h"
 #include "reduce.h"
 #include "rope.h"
-#include "xent.h"
+#include "xent_cpu.h"
 
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
     size_t attention = gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
-    size_t head = (size_t)d->hidden * sizeof(double);
+    size_t head = gt_head_cpu_scratch(d->hidden);
     return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_gemm_cpu_scratch()), 64);
 }
 
@@ -48,9 +48,9 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .cast = gt_cast_cpu_##suffix,                                                                                  \
         .gather_rows = gt_gather_rows_cpu_##suffix,                                                                    \
         .scatter_rows = gt_scatter_rows,                                                                               \
-        .head_buffer_bytes = gt_head_buffer_bytes_ref,                                                                 \
-        .head_loss = gt_head_loss_ref_##suffix,                                                                        \
-        .head_logits = gt_head_logits_ref_##suffix,                                                                    \
+        .head_buffer_bytes = gt_head_buffer_bytes_cpu_##suffix,                                                        \
+        .head_loss = gt_head_loss_cpu_##suffix,                                                                        \
+        .head_logits = gt_head_logits_cpu_##suffix,                                                                    \
         .adamw = gt_adamw_cpu,                                                                                         \
         .fix_add = gt_fix_add_cpu,                                                                                     \
         .fix_get = gt_fix_get_cpu,                                                                                     \

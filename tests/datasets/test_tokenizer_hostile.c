@@ -63,6 +63,8 @@ static void a_tokenizer_json_that_would_behave_otherwise_is_refused(void **state
         {"\"merges\":[", "\"merges\":[7,", "not two pieces"},
         {"\"merges\":[", "\"merges\":[], \"x\":[", NULL}, /* no merges at all is a tokenizer of characters */
         {"\"merges\":[", "\"merge\":[", "merges"},
+        {"\"content\":\"<pad>\"", "\"content\":\"<0x41>\"", "expected"},
+        {"\"\xE2\x96\x81\":", "\"\xE2\x96\x82\":", "no piece"},
     };
     for (size_t i = 0; i < sizeof edit / sizeof *edit; i++) {
         char *json = edited(edit[i].from, edit[i].to);
@@ -204,7 +206,7 @@ static void a_forged_packed_block_is_refused_or_harmless(void **state)
 static void a_wrong_gguf_vocabulary_is_refused(void **state)
 {
     (void)state;
-    enum { N = 260 };
+    enum { N = 261 };
     static char names[256][8];
     const char *piece[N];
     size_t length[N];
@@ -212,7 +214,12 @@ static void a_wrong_gguf_vocabulary_is_refused(void **state)
     int32_t type[N];
     for (int i = 0; i < N; i++) {
         if (i < 256) snprintf(names[i], sizeof names[i], "<0x%02X>", i);
-        piece[i] = i < 256 ? names[i] : i == 256 ? "<bos>" : i == 257 ? "a" : i == 258 ? "b" : "ab";
+        piece[i] = i < 256    ? names[i]
+                   : i == 256 ? "<bos>"
+                   : i == 257 ? "a"
+                   : i == 258 ? "b"
+                   : i == 259 ? "ab"
+                              : "\xE2\x96\x81";
         length[i] = strlen(piece[i]);
         type[i] = i < 256 ? 6 : i == 256 ? 3 : 1;
     }

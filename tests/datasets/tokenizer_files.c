@@ -76,13 +76,8 @@ char *small_tokenizer_json(const char *extra)
                                         "\n",
                                         "\n\n",
                                         "<b>"};
-    static const char *const merged[] = {"ab",
-                                         "\xE2\x96\x81"
-                                         "a",
-                                         "abc",
-                                         "cd",
-                                         "\xE2\x96\x81\xE2\x96\x81",
-                                         "\xEA\xB0\x80\xEB\x82\x98"};
+    static const char *const merged[] = {"ab", "\xE2\x96\x81\x61",         "abc",
+                                         "cd", "\xE2\x96\x81\xE2\x96\x81", "\xEA\xB0\x80\xEB\x82\x98"};
     static const char *const merges[] = {"[\"\xE2\x96\x81\",\"\xE2\x96\x81\"]",
                                          "[\"a\",\"b\"]",
                                          "[\"\xE2\x96\x81\",\"a\"]",

@@ -1,5 +1,7 @@
 # one line a test
 gt_test(kernels/test_matmul.c)
+gt_test(kernels/test_attention.c)
+gt_test(kernels/test_xent.c)
 gt_test(kernels/test_nf4.c)
 gt_test(kernels/test_norm.c)
 gt_test(kernels/test_rope.c)
@@ -7,3 +9,8 @@ gt_test(kernels/test_mlp.c)
 gt_test(kernels/test_decode.c)
 gt_test(kernels/test_elementwise.c)
 gt_test(kernels/test_adamw.c)
+# Again without bf16 instructions: bf16 operands go through float32 products there.
+foreach(name test_matmul test_attention test_xent)
+  add_test(NAME ${name}.avx2 COMMAND ${name})
+  set_tests_properties(${name}.avx2 PROPERTIES TIMEOUT 120 ENVIRONMENT GT_CPU_PATH=avx2)
+endforeach()
