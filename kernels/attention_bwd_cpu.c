@@ -7,6 +7,7 @@
 
 #include "attention_cpu.h"
 #include "checked.h"
+#include "rows.h"
 #include "task_error.h"
 
 #include <string.h>
@@ -88,7 +89,9 @@ static gt_status accumulate(const gt_attn_plan *p, const gt_attn_tile *t, const 
     if (run->count == run->keys)
         return gt_attn_product(p, run->keys, d, t->padded, a, true, b, d, false, out, GT_F32, first ? 0.0f : 1.0f, s->onednn);
     GT_TRY(gt_attn_product(p, run->keys, d, t->padded, a, true, b, d, false, s->tail, GT_F32, 0.0f, s->onednn));
-    for (size_t i = 0; i < (size_t)run->count * (size_t)d; i++) out[i] = first ? s->tail[i] : out[i] + s->tail[i];
+    const size_t n = (size_t)run->count * (size_t)d;
+    if (first) memcpy(out, s->tail, n * sizeof *out);
+    else p->rows->add(out, s->tail, (int)n);
     return GT_OK;
 }
 
@@ -111,25 +114,17 @@ static gt_status run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt
     return accumulate(p, t, run, s->s, s->d_o, dv + at, first, s);
 }
 
-static float value(const gt_attn_plan *p, const void *v, size_t i)
-{
-    return p->act == GT_BF16 ? gt_bf16_to_f32(((const uint16_t *)v)[i]) : ((const float *)v)[i];
-}
-
 /* lse and delta of the tile's rows. */
 static void row_terms(const gt_attn_plan *p, const gt_attn_grad *g, const gt_attn_tile *t, backward_scratch *s)
 {
-    enum { LANES = 16 };
     const size_t d = (size_t)p->a->head_dim;
     for (int r = 0; r < t->padded; r++) {
         s->lse[r] = s->delta[r] = 0.0f;
         if (r >= t->rows) continue;
         const size_t row = (size_t)(t->span->q_begin + t->q0 + r / p->group) * (size_t)p->a->heads +
                            (size_t)(t->kv_head * p->group + r % p->group);
-        float lane[LANES] = {0}, sum = 0.0f;
-        for (size_t j = 0; j < d; j++) lane[j % LANES] += value(p, g->d_o, row * d + j) * value(p, p->a->o, row * d + j);
-        for (int l = 0; l < LANES; l++) sum += lane[l];
-        s->delta[r] = sum;
+        const size_t at = row * d * p->act_bytes;
+        s->delta[r] = p->rows->dot((const char *)g->d_o + at, (const char *)p->a->o + at, p->act == GT_F32, (int)d);
         s->lse[r] = p->a->lse[row];
     }
 }
@@ -197,7 +192,7 @@ static int row_blocks(const gt_attn_plan *p, const gt_attn_span *s)
     return (s->q_len + GT_ATTN_KEYS - 1) / GT_ATTN_KEYS;
 }
 
-/* Adds the partials of a block of rows of one kv head, in the order of the sections, and rounds. */
+/* Adds the partials of a block of rows of one kv head into the first, in the order of the sections, and rounds. */
 static void reduce_rows(void *context, int task, int worker)
 {
     (void)worker;
@@ -206,20 +201,15 @@ static void reduce_rows(void *context, int task, int worker)
     int span, head, block;
     gt_attn_locate(p, row_blocks, task, &span, &head, &block);
     const gt_attn_span *s = &p->a->span[span];
-    const size_t d = (size_t)p->a->head_dim;
+    const size_t d = (size_t)p->a->head_dim, next = partial_floats(p, s);
     const int parts = sections(p, s), first = block * GT_ATTN_KEYS, last = gt_min_int(s->q_len, first + GT_ATTN_KEYS);
     for (int which = 0; which < 2; which++) {
-        const float *sums = partial(b, span, head, 0) + (size_t)which * (size_t)s->q_len * d;
+        float *sums = partial(b, span, head, 0) + ((size_t)which * (size_t)s->q_len + (size_t)first) * d;
         char *out = which == 0 ? b->g->dk : b->g->dv;
-        for (int row = first; row < last; row++) {
+        for (int i = 1; i < parts; i++) p->rows->add(sums, sums + (size_t)i * next, (last - first) * (int)d);
+        for (int row = first; row < last; row++, sums += d) {
             const ptrdiff_t to = (s->q_begin + (ptrdiff_t)row) * s->kv.stride + (ptrdiff_t)head * (ptrdiff_t)d;
-            for (size_t j = 0; j < d; j++) {
-                const float *from = sums + (size_t)row * d + j;
-                float sum = from[0];
-                for (int i = 1; i < parts; i++) sum += from[(size_t)i * partial_floats(p, s)];
-                if (p->act == GT_F32) ((float *)out)[to + (ptrdiff_t)j] = sum;
-                else ((uint16_t *)out)[to + (ptrdiff_t)j] = gt_f32_to_bf16(sum);
-            }
+            gt_rows_current()->cast(out + to * (ptrdiff_t)p->act_bytes, p->act, sums, GT_F32, d);
         }
     }
 }

@@ -141,4 +141,35 @@ static void gradient(const gt_score_block *b, void *ds, const float *dp, const f
     else gradient_as(b, ds, dp, lse, delta, true, false);
 }
 
-const gt_attention_rows gt_attention_rows_avx512 = {scale_max, exp_sum, probability, gradient};
+static inline __m512 load_part(const void *p, int i, bool wide, __mmask16 on)
+{
+    return wide ? _mm512_maskz_loadu_ps(on, (const float *)p + i)
+                : gt_widen_ps(_mm256_maskz_loadu_epi16(on, (const uint16_t *)p + i));
+}
+
+static inline __mmask16 first_lanes(int left) { return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1); }
+
+static inline float dot_as(const void *a, const void *b, bool wide, int n)
+{
+    __m512 sum = _mm512_setzero_ps();
+    for (int i = 0; i < n; i += 16) {
+        const __mmask16 on = first_lanes(n - i);
+        sum = _mm512_fmadd_ps(load_part(a, i, wide, on), load_part(b, i, wide, on), sum);
+    }
+    return _mm512_reduce_add_ps(sum);
+}
+
+static float dot(const void *a, const void *b, bool wide, int n)
+{
+    return wide ? dot_as(a, b, true, n) : dot_as(a, b, false, n);
+}
+
+static void add(float *y, const float *x, int n)
+{
+    for (int i = 0; i < n; i += 16) {
+        const __mmask16 on = first_lanes(n - i);
+        _mm512_mask_storeu_ps(y + i, on, _mm512_add_ps(_mm512_maskz_loadu_ps(on, y + i), _mm512_maskz_loadu_ps(on, x + i)));
+    }
+}
+
+const gt_attention_rows gt_attention_rows_avx512 = {scale_max, exp_sum, probability, gradient, dot, add};

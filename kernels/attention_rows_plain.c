@@ -80,4 +80,18 @@ static void gradient(const gt_score_block *b, void *ds, const float *dp, const f
     }
 }
 
-const gt_attention_rows gt_attention_rows_plain = {scale_max, exp_sum, probability, gradient};
+static float dot(const void *a, const void *b, bool wide, int n)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < n; i++)
+        sum += wide ? ((const float *)a)[i] * ((const float *)b)[i]
+                    : gt_bf16_to_f32(((const uint16_t *)a)[i]) * gt_bf16_to_f32(((const uint16_t *)b)[i]);
+    return sum;
+}
+
+static void add(float *y, const float *x, int n)
+{
+    for (int i = 0; i < n; i++) y[i] += x[i];
+}
+
+const gt_attention_rows gt_attention_rows_plain = {scale_max, exp_sum, probability, gradient, dot, add};

@@ -2,6 +2,7 @@
 
 #include "checked.h"
 #include "cpu_path.h"
+#include "rows.h"
 
 #include <string.h>
 
@@ -50,12 +51,6 @@ void gt_attn_tile_make(gt_attn_tile *t, const gt_attn_plan *p, const gt_attn_spa
     }
 }
 
-static void copy_values(void *dst, gt_dtype dst_type, const void *src, gt_dtype src_type, size_t count)
-{
-    if (dst_type == src_type) memcpy(dst, src, count * (src_type == GT_BF16 ? 2 : 4));
-    else for (size_t i = 0; i < count; i++) ((float *)dst)[i] = gt_bf16_to_f32(((const uint16_t *)src)[i]);
-}
-
 /* Elements from the start of a batch-shaped array to row r of the tile. */
 static ptrdiff_t row_offset(const gt_attn_plan *p, const gt_attn_tile *t, int r, ptrdiff_t stride)
 {
@@ -67,19 +62,16 @@ void gt_attn_gather(void *dst, const gt_attn_plan *p, const gt_attn_tile *t, con
 {
     const size_t d = (size_t)p->a->head_dim, row_bytes = d * p->operand_bytes;
     for (int r = 0; r < t->rows; r++)
-        copy_values((char *)dst + (size_t)r * row_bytes, p->operand,
+        gt_rows_current()->cast((char *)dst + (size_t)r * row_bytes, p->operand,
                     (const char *)src + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, d);
     memset((char *)dst + (size_t)t->rows * row_bytes, 0, (size_t)(t->padded - t->rows) * row_bytes);
 }
 
 void gt_attn_scatter(void *dst, ptrdiff_t stride, const gt_attn_plan *p, const gt_attn_tile *t, const float *src)
 {
-    const int d = p->a->head_dim;
-    for (int r = 0; r < t->rows; r++, src += d) {
-        char *out = (char *)dst + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes;
-        if (p->act == GT_F32) memcpy(out, src, (size_t)d * sizeof *src);
-        else for (int j = 0; j < d; j++) ((uint16_t *)out)[j] = gt_f32_to_bf16(src[j]);
-    }
+    const size_t d = (size_t)p->a->head_dim;
+    for (int r = 0; r < t->rows; r++, src += d)
+        gt_rows_current()->cast((char *)dst + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, src, GT_F32, d);
 }
 
 size_t gt_attn_run_bytes(int head_dim) { return sizeof(float) * GT_ATTN_RUN * (size_t)head_dim; }
@@ -107,12 +99,13 @@ static const void *operand(const gt_attn_plan *p, const gt_attn_tile *t, const g
         at %= kv->page_tokens;
     }
     const char *rows = (const char *)base + (at * kv->stride + t->kv_head * p->a->head_dim) * (ptrdiff_t)p->act_bytes;
-    if (run->count == run->keys && p->operand == p->act) {
+    /* Rows with gaps (several kv heads) would meet the library's slower kernel in every product they enter. */
+    if (run->count == run->keys && p->operand == p->act && kv->stride == p->a->head_dim) {
         *stride = kv->stride;
         return rows;
     }
     for (int i = 0; i < run->count; i++)
-        copy_values(scratch + (size_t)i * row_bytes, p->operand, rows + i * kv->stride * (ptrdiff_t)p->act_bytes, p->act, d);
+        gt_rows_current()->cast(scratch + (size_t)i * row_bytes, p->operand, rows + i * kv->stride * (ptrdiff_t)p->act_bytes, p->act, d);
     memset(scratch + (size_t)run->count * row_bytes, 0, (size_t)(run->keys - run->count) * row_bytes);
     *stride = p->a->head_dim;
     return scratch;

@@ -100,7 +100,7 @@ static void run(const problem *p, runner *r)
     assert_ok(p->act == GT_BF16 ? gt_gemm_cpu_bf16(&r->x, &p->g) : gt_gemm_cpu_f32(&r->x, &p->g));
 }
 
-/* Against double loops. Operands are in [-1, 1), so partial sums are near sqrt(k)/3 and k roundings of 2^-24 of them add up
+/* Against double loops, all of a small result and a seventh of a large one. Operands are in [-1, 1), so partial sums are near sqrt(k)/3 and k roundings of 2^-24 of them add up
  * like a random walk to k/3 * 2^-24; six times that is allowed. A bf16 result adds half a unit of its own, at most 2^-8. */
 static void check(const problem *p)
 {
@@ -113,6 +113,7 @@ static void check(const problem *p)
                 if (got != before) fail_msg("%d x %d x %d wrote column %d of row %d", g->m, g->n, g->k, j, i);
                 continue;
             }
+            if (p->c_count > 20000 && (i + j) % 7 != 0) continue;
             double sum = 0.0;
             for (int t = 0; t < g->k; t++)
                 sum += (double)get(p->act, g->a, (size_t)(g->ta ? t * g->lda + i : i * g->lda + t)) *
