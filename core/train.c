@@ -66,7 +66,7 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
         gt_train_log_micro(t->log, t->step, ++done, mine, r.tokens, micro_flops(t, &w->micro[i]).total,
                            gt_train_clock() - begin);
         if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
-            gt_status st = gt_train_save_alone(t, w);
+            gt_status st = gt_train_save_alone(t, true);
             if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
             t->last_save = gt_train_clock();
         }
@@ -137,19 +137,19 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     gt_window_rows w;
     GT_TRY(gt_loader_window(t->loader, epoch, t->step % t->windows_per_epoch, &w));
     GT_TRY(gt_window_begin(&t->t, w.micros, (uint64_t)w.supervised));
-    GT_TRY(gt_train_load_window(t, &w));
+    GT_TRY(gt_train_load_window(t));
     bool save_asked = false;
     gt_status st = run_micros(t, &w, (uint64_t)epoch, &save_asked);
     if (st != GT_ERR_INTERRUPTED) st = meet(t, st, &save_asked);
     if (st == GT_OK && save_asked) {
-        GT_TRY(gt_train_save(t, &w));
+        GT_TRY(gt_train_save(t, true));
         *what = SAVED_AND_LEAVE;
         return GT_OK;
     }
     gt_step_result r;
     if (st == GT_OK) st = gt_trainer_update(&t->t, t->c, gt_schedule_lr(&t->schedule, (long)t->step), &r);
     if (st == GT_ERR_INTERRUPTED) { /* the adapter is still the one the window began with */
-        gt_status saved = gt_train_save_alone(t, &w);
+        gt_status saved = gt_train_save_alone(t, true);
         if (saved != GT_OK) gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
         return gt_signals_check();
     }
@@ -197,7 +197,7 @@ static gt_status train_all(gt_train_run *t, outcome *what)
             evaluated = t->step;
         }
         if (due(t, t->r->save_strategy, t->r->save_steps) && t->step < t->total_steps) {
-            gt_status st = gt_train_save(t, NULL);
+            gt_status st = gt_train_save(t, false);
             if (st == GT_ERR_INTERRUPTED || st == GT_ERR_LOST) return st;
             if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
         }
@@ -208,7 +208,7 @@ static gt_status train_all(gt_train_run *t, outcome *what)
 
 static gt_status finish(gt_train_run *t, double seconds)
 {
-    if (t->r->save_strategy != GT_EVERY_NO) GT_TRY(gt_train_save(t, NULL));
+    if (t->r->save_strategy != GT_EVERY_NO) GT_TRY(gt_train_save(t, false));
     GT_TRY(gt_train_write_adapter(t, "final"));
     const double epoch = (double)t->step / (double)t->windows_per_epoch;
     GT_TRY(gt_comm_agree(t->c, gt_train_log_end(t->log, t->step, epoch, seconds, t->tokens_seen)));

@@ -1,5 +1,6 @@
 #include "train_log.h"
 
+#include "memory_use.h"
 #include "metrics.h"
 #include "progress.h"
 
@@ -20,18 +21,8 @@ struct gt_train_log {
     double seconds_a_step; /* moving average */
 };
 
-/* Proportional set size: shared pages of the mapped base count once over all ranks of a machine. */
-static size_t memory_used(void)
-{
-    FILE *f = fopen("/proc/self/smaps_rollup", "r");
-    if (!f) return 0;
-    char line[256];
-    size_t kib = 0;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "Pss: %zu", &kib) == 1) break;
-    fclose(f);
-    return kib * 1024;
-}
+/* Shared pages of the mapped base count once over all ranks of a machine. */
+static size_t memory_used(const gt_train_log *l) { return gt_memory_use_now().pss * (size_t)l->ranks; }
 
 gt_status gt_train_log_open(gt_train_log **out, const char *output_dir, int rank, int ranks, bool tensorboard,
                             int64_t resumed_step, int64_t total_steps)
@@ -73,7 +64,7 @@ void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, int64
     if (done == mine) return;                                        /* the step's own line follows */
     l->last.tokens_per_second = (double)tokens / seconds * l->ranks; /* the others are taken to be as fast */
     l->last.flops_per_second = flops / seconds * l->ranks;
-    l->last.memory = memory_used() * (size_t)l->ranks;
+    l->last.memory = memory_used(l);
     gt_train_progress_show(&l->line, &l->last);
 }
 
@@ -94,7 +85,7 @@ gt_status gt_train_log_step(gt_train_log *l, const gt_train_step_log *s, bool wr
     line->tokens_per_second = (double)s->tokens / s->seconds;
     line->flops_per_second = s->flops / s->seconds;
     line->seconds_left = l->seconds_a_step * (double)(line->steps - s->step);
-    line->memory = memory_used() * (size_t)l->ranks;
+    line->memory = memory_used(l);
     gt_train_progress_show(&l->line, line);
     if (!write) return GT_OK;
     const gt_metric m[] = {

@@ -36,15 +36,15 @@ void gt_train_state_fill(gt_train_run *t, gt_train_state *s)
 }
 
 /* This rank's window as a checkpoint part: the same memory, seen another way. */
-static gt_ckpt_part part_of(gt_train_run *t, int micros)
+static gt_ckpt_part part_of(gt_train_run *t)
 {
     return (gt_ckpt_part){.sum = t->t.window.sum,
                           .n = t->lora.count,
                           .numbers = GT_SUM_COUNT,
-                          .names = "loss,supervised,tokens,correct,bad,micros",
+                          .names = GT_SUM_NAMES,
                           .shift = t->t.window.shift,
                           .finished = t->t.window.finished,
-                          .micro_batches = micros,
+                          .micro_batches = t->t.window.micros,
                           .plan = t->plan_id};
 }
 
@@ -56,14 +56,14 @@ static gt_ckpt_policy policy_of(const gt_train_run *t)
                             .best_step = t->best_step};
 }
 
-gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window)
+gt_status gt_train_save(gt_train_run *t, bool mid_window)
 {
     gt_train_state s;
     gt_train_state_fill(t, &s);
     const gt_ckpt_policy p = policy_of(t);
     gt_ckpt_part part;
     char *saved = NULL;
-    if (mid_window) part = part_of(t, mid_window->micros);
+    if (mid_window) part = part_of(t);
     GT_TRY(gt_ckpt_save(t->c, &p, &s, mid_window ? &part : NULL, &saved));
     gt_log(GT_INFO, "train", "saved %s", saved);
     free(saved);
@@ -71,13 +71,13 @@ gt_status gt_train_save(gt_train_run *t, const gt_window_rows *mid_window)
     return GT_OK;
 }
 
-gt_status gt_train_save_alone(gt_train_run *t, const gt_window_rows *w)
+gt_status gt_train_save_alone(gt_train_run *t, bool mid_window)
 {
     gt_train_state s;
     gt_train_state_fill(t, &s);
     gt_ckpt_part part;
-    if (w) part = part_of(t, w->micros);
-    GT_TRY(gt_ckpt_save_alone(t->c->rank, t->r->output_dir, &s, w ? &part : NULL));
+    if (mid_window) part = part_of(t);
+    GT_TRY(gt_ckpt_save_alone(t->c->rank, t->r->output_dir, &s, mid_window ? &part : NULL));
     t->last_save = gt_train_clock();
     return GT_OK;
 }
@@ -128,15 +128,6 @@ static gt_status read_extra(gt_train_run *t, const char *text)
     return sound ? GT_OK : GT_FAIL(GT_ERR_DATA, "the checkpoint's extra lacks updates and bad_steps");
 }
 
-static gt_status broadcast_parameters(gt_train_run *t)
-{
-    const size_t bytes = t->lora.count * sizeof(float);
-    GT_TRY(gt_comm_broadcast(t->c, t->lora.param, bytes, 0));
-    GT_TRY(gt_comm_broadcast(t->c, t->t.optim.m, bytes, 0));
-    GT_TRY(gt_comm_broadcast(t->c, t->t.optim.v, bytes, 0));
-    return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
-}
-
 gt_status gt_train_resume(gt_train_run *t)
 {
     t->best_step = -1;
@@ -161,8 +152,8 @@ gt_status gt_train_resume(gt_train_run *t)
         st = read_extra(t, s->extra);
     }
     st = gt_comm_agree(t->c, st);
-    if (st == GT_OK) st = gt_comm_agree(t->c, t->c->rank == 0 ? gt_ckpt_read(k, t->tensor, t->tensors) : GT_OK);
-    if (st == GT_OK) st = broadcast_parameters(t);
+    if (st == GT_OK) st = gt_ckpt_load(t->c, k, t->tensor, t->tensors);
+    if (st == GT_OK) st = gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
     if (st == GT_OK)
         gt_log(GT_INFO, "train", "resumed %s: step %lld of %lld", t->resumed, (long long)t->step,
                (long long)t->total_steps);
@@ -170,18 +161,19 @@ gt_status gt_train_resume(gt_train_run *t)
     return st;
 }
 
-gt_status gt_train_load_window(gt_train_run *t, const gt_window_rows *w)
+gt_status gt_train_load_window(gt_train_run *t)
 {
-    memset(t->skip, 0, (size_t)w->micros);
+    const int micros = t->t.window.micros;
+    memset(t->skip, 0, (size_t)micros);
     if (!t->checkpoint) return GT_OK;
-    gt_ckpt_part part = part_of(t, w->micros);
+    gt_ckpt_part part = part_of(t);
     gt_status st = gt_ckpt_load_window(t->c, t->checkpoint, &part, t->skip);
     gt_ckpt_close(t->checkpoint);
     t->checkpoint = NULL;
     GT_TRY(st);
     int done = 0;
-    for (int i = 0; i < w->micros; i++) done += t->skip[i];
-    if (done) gt_log(GT_INFO, "train", "%d of the window's %d micro-batches are done already", done, w->micros);
+    for (int i = 0; i < micros; i++) done += t->skip[i];
+    if (done) gt_log(GT_INFO, "train", "%d of the window's %d micro-batches are done already", done, micros);
     return GT_OK;
 }
 

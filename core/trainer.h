@@ -17,6 +17,9 @@
 /* Numbers summed beside the gradient, in the same exact way. */
 enum { GT_SUM_LOSS, GT_SUM_SUPERVISED, GT_SUM_TOKENS, GT_SUM_CORRECT, GT_SUM_BAD, GT_SUM_MICROS, GT_SUM_COUNT };
 
+/* Their names in checkpoints, in this order. */
+#define GT_SUM_NAMES "loss,supervised,tokens,correct,bad,micros"
+
 typedef struct {
     int64_t *sum;      /* [lora->count + GT_SUM_COUNT]: gradient, then the numbers above */
     uint8_t *finished; /* [micros] 1: that micro-batch of the window is in sum */
