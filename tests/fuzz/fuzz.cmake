@@ -1,6 +1,9 @@
 # libFuzzer targets (clang, -DGT_FUZZ=ON). gt_fuzz(name): tests/fuzz/name.c, seeds in tests/fuzz/seeds/name/.
 # A target reports a fault by crashing: sanitizers, or __builtin_trap() where an invariant does not hold.
 function(gt_fuzz name)
+  if(TARGET ${name})
+    return()
+  endif()
   add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/fuzz/${name}.c)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz)
   target_link_libraries(${name} PRIVATE gt_core)
