@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Norm factors are used where they are mapped. */
-static void point_norms(gt_weights *w, const gt_gtq_file *f)
+/* Norm factors are the base's own (who rounds a base rounds them in place): copied, a few MB at most. */
+static gt_status copy_norms(gt_weights *w, const gt_gtq_file *f)
 {
-    float *at = (float *)(f->map.data + f->meta.norms.offset); /* the type is for owners of norms; nobody writes */
+    void *copy = NULL;
+    GT_TRY(gt_weights_buffer(w, &copy, f->meta.norms.bytes));
+    memcpy(copy, f->map.data + f->meta.norms.offset, f->meta.norms.bytes);
+    float *at = copy;
     for (int l = 0; l < w->config.num_hidden_layers; l++) {
         for (int n = 0; n < GT_NORM_COUNT; n++) {
             w->norm[l][n] = at;
@@ -20,6 +23,7 @@ static void point_norms(gt_weights *w, const gt_gtq_file *f)
         }
     }
     w->final_norm = at;
+    return GT_OK;
 }
 
 /* Code books are few bytes that every weight goes through. */
@@ -70,7 +74,7 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
                 if (st == GT_OK) st = check_book(path, w->proj[l][p].code2, 256);
             }
         }
-        point_norms(w, f);
+        if (st == GT_OK) st = copy_norms(w, f);
         if (st == GT_OK) st = check_identity(w, m);
         gt_weights_set_identity(w, m->info.identity);
         m->info.tokenizer = m->tokenizer.bytes ? f->map.data + m->tokenizer.offset : NULL;

@@ -2,6 +2,7 @@
 
 #include "fs.h"
 #include "gguf.h"
+#include "gtq.h"
 #include "hub.h"
 #include "weights_sources.h"
 
@@ -140,6 +141,25 @@ static gt_status from_gguf(gt_tokenizer **out, const char *path)
     return st;
 }
 
+static void close_base(void *base) { gt_weights_close(base); }
+
+/* The packed tokenizer is used where it is mapped: the base stays open with it. */
+static gt_status from_gtq(gt_tokenizer **out, const char *path)
+{
+    gt_weights *w = NULL;
+    GT_TRY(gt_weights_open_gtq(&w, path));
+    gt_tokenizer *t = NULL;
+    const gt_status st =
+        w->packed->tokenizer ? gt_tokenizer_from_packed(&t, w->packed->tokenizer, w->packed->tokenizer_bytes, path) : GT_OK;
+    if (!t) {
+        gt_weights_close(w);
+        return st;
+    }
+    gt_tokenizer_keep(t, w, close_base);
+    *out = t;
+    return GT_OK;
+}
+
 /* The folder of a path that names its tokenizer.json, malloc'ed; NULL if it names something else. */
 static char *folder_of_json(const char *path)
 {
@@ -157,7 +177,7 @@ static gt_status open_source(gt_tokenizer **out, const char *path, bool folder)
     case GT_MODEL_GGUF:
         return from_gguf(out, path);
     case GT_MODEL_GTQ:
-        return GT_FAIL(GT_ERR_DATA, "%s: packed files are not read by this build", path);
+        return from_gtq(out, path);
     case GT_MODEL_OTHER:
         break;
     }
