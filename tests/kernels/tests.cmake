@@ -9,6 +9,8 @@ gt_test(kernels/test_mlp.c)
 gt_test(kernels/test_decode.c)
 gt_test(kernels/test_elementwise.c)
 gt_test(kernels/test_adamw.c)
+gt_test(kernels/test_reference.c)
+gt_test(kernels/test_cpu_path.c)
 # Again without bf16 instructions: bf16 operands go through float32 products there.
 foreach(name test_matmul test_attention test_xent)
   add_test(NAME ${name}.avx2 COMMAND ${name})
