@@ -22,7 +22,10 @@ struct gt_train_log {
 };
 
 /* Shared pages of the mapped base count once over all ranks of a machine. */
-static size_t memory_used(const gt_train_log *l) { return gt_memory_use_now().pss * (size_t)l->ranks; }
+static size_t memory_used(const gt_train_log *l)
+{
+    return gt_memory_use_now().pss * (size_t)l->ranks;
+}
 
 gt_status gt_train_log_open(gt_train_log **out, const char *output_dir, int rank, int ranks, bool tensorboard,
                             int64_t resumed_step, int64_t total_steps)

@@ -69,11 +69,11 @@ gt_status gt_train_setup(gt_train_run *t);
 
 /* train_save.c */
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s);
-gt_status gt_train_resume(gt_train_run *t);                               /* collective: finds and loads */
-gt_status gt_train_load_window(gt_train_run *t); /* collective: parts of the window in work */
-gt_status gt_train_save(gt_train_run *t, bool mid_window); /* collective */
-gt_status gt_train_save_alone(gt_train_run *t, bool mid_window);    /* not collective */
-gt_status gt_train_write_adapter(gt_train_run *t, const char *name);        /* rank 0's work; collective verdict */
+gt_status gt_train_resume(gt_train_run *t);                          /* collective: finds and loads */
+gt_status gt_train_load_window(gt_train_run *t);                     /* collective: parts of the window in work */
+gt_status gt_train_save(gt_train_run *t, bool mid_window);           /* collective */
+gt_status gt_train_save_alone(gt_train_run *t, bool mid_window);     /* not collective */
+gt_status gt_train_write_adapter(gt_train_run *t, const char *name); /* rank 0's work; collective verdict */
 
 /* train_eval.c: the dev rows. Collective. */
 typedef struct {

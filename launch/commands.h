@@ -19,6 +19,7 @@ void gt_command_report(bool silent, int rank);
 gt_status gt_cmd_generate(int argc, char **argv);
 gt_status gt_cmd_score(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);
+gt_status gt_cmd_train(int argc, char **argv);
 gt_status gt_cmd_version(int argc, char **argv);
 
 #endif
