@@ -99,7 +99,7 @@ static void four_bit_blocks_may_straddle_rows_and_begin_in_half_a_byte(void **st
                 gt_matrix m = random_matrix(GT_NF4, shape[s][0], shape[s][1], blocks[b], nested, 3);
                 m.round_to = GT_BF16;
                 expect_equal_to_the_reference(x, &m, 0, m.rows);
-                for (int row = 0; row < m.rows; row += 2) expect_equal_to_the_reference(x, &m, row, 1);
+                for (int row = 1; row < m.rows; row += 2) expect_equal_to_the_reference(x, &m, row, 1);
                 buf_free_all();
             }
 }
