@@ -45,17 +45,23 @@ gt_inspect_kind gt_inspect_what(const char *path)
 
 gt_status gt_inspect(gt_text *out, gt_inspect_kind kind, const char *path)
 {
+    const size_t begin = out->size;
+    gt_status st = GT_OK;
     switch (kind) {
     case GT_INSPECT_BASE:
-        return gt_inspect_base(out, path);
-    case GT_INSPECT_ADAPTER:
-        return gt_inspect_adapter(out, path);
-    case GT_INSPECT_TENSORS:
-        return gt_inspect_tensors(out, path);
-    case GT_INSPECT_OTHER:
+        st = gt_inspect_base(out, path);
         break;
+    case GT_INSPECT_ADAPTER:
+        st = gt_inspect_adapter(out, path);
+        break;
+    case GT_INSPECT_TENSORS:
+        st = gt_inspect_tensors(out, path);
+        break;
+    case GT_INSPECT_OTHER:
+        return GT_FAIL(GT_ERR_ARG, "%s: neither a model nor an adapter nor a tensor file", path);
     }
-    return GT_FAIL(GT_ERR_ARG, "%s: neither a model nor an adapter nor a tensor file", path);
+    if (out->data) gt_tame_text(out->data + begin, out->size - begin); /* names come from the file */
+    return st;
 }
 
 static void add_names(gt_text *out, const gt_lora_config *c)

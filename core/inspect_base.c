@@ -1,5 +1,6 @@
 #include "inspect.h"
 
+#include "gtq.h"
 #include "hash.h"
 #include "hub.h"
 #include "tokenizer_source.h"
@@ -102,6 +103,17 @@ static void add_tokenizer(gt_text *out, const char *model)
     gt_tokenizer_free(t);
 }
 
+/* What a .gtq says about its making. */
+static void add_packed(gt_text *out, const gt_gtq_info *i)
+{
+    gt_text_addf(out, "  packed       by %s from %s (%s)\n", i->tool, i->source_name, i->source);
+    gt_text_addf(out, "  quantizer    %s, block %d", i->quantizer.rule, i->quantizer.block);
+    if (i->quantizer.double_quant) gt_text_addf(out, ", scales quantized again, block %d", i->quantizer.block2);
+    gt_text_addf(out, "\n  file         ");
+    gt_inspect_add_bytes(out, i->file_bytes);
+    gt_text_addf(out, "\n");
+}
+
 static const char *source_name(const gt_weights *w)
 {
     if (strcmp(w->source, "gguf") == 0) return "GGUF file";
@@ -115,6 +127,7 @@ gt_status gt_inspect_base(gt_text *out, const char *model)
     GT_TRY(gt_weights_open(&w, model));
     gt_text_addf(out, "%s: a Gemma 3 base (%s)\n", model, source_name(w));
     if (strcmp(model, w->path) != 0) gt_text_addf(out, "  path         %s\n", w->path);
+    if (w->packed) add_packed(out, w->packed);
     add_config(out, &w->config);
     add_weights(out, w);
     add_tokenizer(out, model);

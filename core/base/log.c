@@ -1,5 +1,7 @@
 #include "log.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +69,7 @@ void gt_log(gt_log_level level, const char *subsystem, const char *fmt, ...)
     if (k < 0) return;
     n += k;
     if (n > (int)sizeof line - 2) n = (int)sizeof line - 2;
+    gt_tame_text(line, (size_t)n);
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, (size_t)n) < 0) return; /* nowhere left to complain */
 }

@@ -1,5 +1,7 @@
 #include "status.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,7 @@ gt_status gt_fail_(gt_status code, const char *file, int line, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    gt_tame_text(text, strlen(text));
     memcpy(last.message, text, sizeof text);
     last.code = code;
     last.file = file;

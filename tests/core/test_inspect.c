@@ -1,6 +1,7 @@
 #include "inspect.h"
 
 #include "fs.h"
+#include "gtq.h"
 #include "real_model.h"
 #include "testing.h"
 
@@ -28,6 +29,20 @@ static void a_base_is_described(void **state)
     says(golden("tiny/wide_head/layout_bnb_nf4_nested"), GT_INSPECT_BASE,
          (const char *const[]){"NF4 (block 64, nested, BF16)", "scale 168^-0.5", NULL});
     says(golden("tiny/mqa_short/layout_multimodal_new"), GT_INSPECT_BASE, (const char *const[]){"multimodal", NULL});
+}
+
+static void a_packed_base_says_how_it_was_made(void **state)
+{
+    (void)state;
+    char *path = gt_fs_join(temp_dir(), "t.gtq");
+    gt_weights *w = NULL;
+    assert_ok(gt_weights_open(&w, golden("tiny/wide_head")));
+    assert_ok(gt_gtq_write(path, w, &(gt_gtq_options){.double_quant = true}, NULL, NULL));
+    gt_weights_close(w);
+    says(path, GT_INSPECT_BASE,
+         (const char *const[]){"packed file", "wide_head (huggingface)", "block 64, scales quantized again, block 256",
+                               "NF4 (block 64, nested", "identity     ", NULL});
+    free(path);
 }
 
 static void the_real_gguf_is_described(void **state)
@@ -70,11 +85,9 @@ static void what_is_none_of_these_is_said_to_be_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_base_is_described),
-        cmocka_unit_test(the_real_gguf_is_described),
-        cmocka_unit_test(an_adapter_is_described),
-        cmocka_unit_test(a_tensor_file_is_described),
-        cmocka_unit_test(what_is_none_of_these_is_said_to_be_other),
+        cmocka_unit_test(a_base_is_described),        cmocka_unit_test(a_packed_base_says_how_it_was_made),
+        cmocka_unit_test(the_real_gguf_is_described), cmocka_unit_test(an_adapter_is_described),
+        cmocka_unit_test(a_tensor_file_is_described), cmocka_unit_test(what_is_none_of_these_is_said_to_be_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

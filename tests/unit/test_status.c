@@ -42,6 +42,13 @@ static void a_prefix_goes_before_the_words_and_keeps_the_code(void **state)
     assert_string_equal(gt_error_last()->message, "a.jsonl:3: row 7 is empty");
 }
 
+static void a_name_from_a_file_cannot_steer_a_terminal(void **state)
+{
+    (void)state;
+    GT_FAIL(GT_ERR_DATA, "tensor '%s'", "a\x1b[2J\x7f\xc2\x9b\xc3\xa9\tb\nc");
+    assert_string_equal(gt_error_last()->message, "tensor 'a?[2J???\xc3\xa9\tb\nc'");
+}
+
 static void words_may_quote_the_record_itself_and_are_cut_where_they_end(void **state)
 {
     (void)state;
@@ -93,6 +100,7 @@ int main(void)
         cmocka_unit_test(a_failure_leaves_its_code_words_and_place),
         cmocka_unit_test(try_returns_the_callees_status_at_once),
         cmocka_unit_test(a_prefix_goes_before_the_words_and_keeps_the_code),
+        cmocka_unit_test(a_name_from_a_file_cannot_steer_a_terminal),
         cmocka_unit_test(words_may_quote_the_record_itself_and_are_cut_where_they_end),
         cmocka_unit_test(each_thread_has_its_own_record),
         cmocka_unit_test(every_status_has_the_exit_code_of_the_header),
