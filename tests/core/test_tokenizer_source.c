@@ -63,6 +63,7 @@ static gguf_image vocabulary(const char *model, uint32_t count, uint32_t scores,
         static const char *const first[] = {"<pad>", "<eos>", "<bos>", "<unk>"};
         char text[16];
         snprintf(text, sizeof text, i < 260 ? "<0x%02X>" : "w%u", i < 260 ? i - 4 : i);
+        if (i == 260) snprintf(text, sizeof text, "\xE2\x96\x81"); /* what a space becomes: a vocabulary must have it */
         gguf_put_string(&m, i < 4 ? first[i] : text);
     }
     gguf_put_string(&m, "tokenizer.ggml.scores"), gguf_put_u32(&m, GT_GGUF_ARRAY), gguf_put_u32(&m, GT_GGUF_F32);
