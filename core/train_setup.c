@@ -1,5 +1,6 @@
 #include "train_run.h"
 
+#include "base_cache.h"
 #include "base_open.h"
 #include "checked.h"
 #include "fs.h"
@@ -62,10 +63,24 @@ static void say_rows(const char *what, const gt_samples *s)
     if (s->rows_refused) gt_log(GT_WARN, "train", "%s: %zu bad rows skipped", what, s->rows_refused);
 }
 
-static gt_status open_inputs(gt_train_run *t)
+static gt_status open_base(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
-    GT_TRY(gt_base_open(&t->w, r->model_name_or_path, (gt_base_dtype)r->base_dtype));
+    if (r->base_dtype == GT_BASE_NF4)
+        return gt_base_open_nf4(&t->w, r->model_name_or_path, r->bnb_4bit_use_double_quant, t->o->threads, t->c);
+    return gt_comm_agree(t->c, gt_base_open(&t->w, r->model_name_or_path, (gt_base_dtype)r->base_dtype));
+}
+
+/* Reading a whole base to know it takes a while: one rank does. */
+static gt_status identify_base(gt_train_run *t)
+{
+    GT_TRY(gt_comm_agree(t->c, t->c->rank == 0 ? gt_weights_identity(t->w, t->base_id) : GT_OK));
+    return gt_comm_broadcast(t->c, t->base_id, sizeof t->base_id, 0);
+}
+
+static gt_status open_rows(gt_train_run *t)
+{
+    const gt_recipe *r = t->r;
     GT_TRY(gt_tokenizer_source_open(&t->tok, r->model_name_or_path));
     if (t->tok) {
         uint8_t digest[32];
@@ -79,7 +94,7 @@ static gt_status open_inputs(gt_train_run *t)
         say_rows("eval_files", &t->dev);
     }
     gt_hex(t->dataset_id, t->train.sha256);
-    return gt_weights_identity(t->w, t->base_id);
+    return gt_recipe_json(&t->recipe_json, r);
 }
 
 static gt_status make_loader(gt_train_run *t)
@@ -308,10 +323,10 @@ static gt_status take_folder(gt_train_run *t)
 gt_status gt_train_setup(gt_train_run *t)
 {
     GT_TRY(gt_comm_agree(t->c, t->c->rank == 0 ? take_folder(t) : GT_OK));
-    gt_status st = open_inputs(t);
-    if (st == GT_OK) st = gt_recipe_json(&t->recipe_json, t->r);
-    GT_TRY(gt_comm_agree(t->c, st));
-    st = make_loader(t);
+    GT_TRY(open_base(t));
+    GT_TRY(identify_base(t));
+    GT_TRY(gt_comm_agree(t->c, open_rows(t)));
+    gt_status st = make_loader(t);
     if (st == GT_OK) st = resolve_targets(t);
     if (st == GT_OK) st = make_memory(t);
     GT_TRY(gt_comm_agree(t->c, st));
