@@ -12,7 +12,10 @@
 
 #include <string.h>
 
-enum { SECTIONS = 4, TASKS = 32 }; /* at most so many sections a document and kv head; fewer where there are many of those */
+enum {
+    SECTIONS = 4,
+    TASKS = 32
+}; /* at most so many sections a document and kv head; fewer where there are many of those */
 
 typedef struct {
     void *onednn, *q, *d_o, *run, *s, *ds;
@@ -22,23 +25,34 @@ typedef struct {
 static size_t carve(backward_scratch *s, char *base, int head_dim, size_t operand_bytes)
 {
     const size_t d = (size_t)head_dim, rows = GT_ATTN_ROWS, keys = GT_ATTN_RUN;
-    const size_t bytes[] = {GT_ONEDNN_SCRATCH, rows * d * operand_bytes, rows * d * operand_bytes, gt_attn_run_bytes(head_dim),
-                            rows * keys * operand_bytes, rows * keys * operand_bytes, rows * keys * sizeof(float),
-                            rows * d * sizeof(float), GT_ATTN_KEYS * d * sizeof(float), rows * sizeof(float),
-                            rows * sizeof(float)};
+    const size_t bytes[] = {GT_ONEDNN_SCRATCH,           rows * d * operand_bytes,    rows * d * operand_bytes,
+                            gt_attn_run_bytes(head_dim), rows * keys * operand_bytes, rows * keys * operand_bytes,
+                            rows * keys * sizeof(float), rows * d * sizeof(float),    GT_ATTN_KEYS * d * sizeof(float),
+                            rows * sizeof(float),        rows * sizeof(float)};
     size_t at[11], used = 0;
     for (int i = 0; i < 11; i++) {
         at[i] = used;
         used += gt_align_up(bytes[i], 64);
     }
     if (base)
-        *s = (backward_scratch){base + at[0], base + at[1], base + at[2], base + at[3], base + at[4], base + at[5],
-                                (float *)(base + at[6]), (float *)(base + at[7]), (float *)(base + at[8]),
-                                (float *)(base + at[9]), (float *)(base + at[10])};
+        *s = (backward_scratch){base + at[0],
+                                base + at[1],
+                                base + at[2],
+                                base + at[3],
+                                base + at[4],
+                                base + at[5],
+                                (float *)(base + at[6]),
+                                (float *)(base + at[7]),
+                                (float *)(base + at[8]),
+                                (float *)(base + at[9]),
+                                (float *)(base + at[10])};
     return used;
 }
 
-size_t gt_attention_bwd_cpu_scratch(int head_dim) { return carve(NULL, NULL, head_dim, sizeof(float)); }
+size_t gt_attention_bwd_cpu_scratch(int head_dim)
+{
+    return carve(NULL, NULL, head_dim, sizeof(float));
+}
 
 static int sections_for(int documents, int kv_heads)
 {
@@ -82,16 +96,19 @@ static float *partial(const backward *b, int span, int kv_head, int section)
 }
 
 /* out (+)= op(A) B over a run's keys: rows past the document's end go to scratch and no further. */
-static gt_status accumulate(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, const void *a, const void *b,
-                            float *out, bool first, backward_scratch *s)
+static gt_status accumulate(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, const void *a,
+                            const void *b, float *out, bool first, backward_scratch *s)
 {
     const int d = p->a->head_dim;
     if (run->count == run->keys)
-        return gt_attn_product(p, run->keys, d, t->padded, a, true, b, d, false, out, GT_F32, first ? 0.0f : 1.0f, s->onednn);
+        return gt_attn_product(p, run->keys, d, t->padded, a, true, b, d, false, out, GT_F32, first ? 0.0f : 1.0f,
+                               s->onednn);
     GT_TRY(gt_attn_product(p, run->keys, d, t->padded, a, true, b, d, false, s->tail, GT_F32, 0.0f, s->onednn));
     const size_t n = (size_t)run->count * (size_t)d;
-    if (first) memcpy(out, s->tail, n * sizeof *out);
-    else p->rows->add(out, s->tail, (int)n);
+    if (first)
+        memcpy(out, s->tail, n * sizeof *out);
+    else
+        p->rows->add(out, s->tail, (int)n);
     return GT_OK;
 }
 
@@ -102,7 +119,8 @@ static gt_status run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt
     const int d = p->a->head_dim;
     ptrdiff_t ld;
     const void *values = gt_attn_run_values(p, t, run, s->run, &ld);
-    GT_TRY(gt_attn_product(p, t->padded, run->keys, d, s->d_o, false, values, ld, true, s->dp, GT_F32, 0.0f, s->onednn));
+    GT_TRY(
+        gt_attn_product(p, t->padded, run->keys, d, s->d_o, false, values, ld, true, s->dp, GT_F32, 0.0f, s->onednn));
     const void *keys = gt_attn_run_keys(p, t, run, s->run, &ld);
     GT_TRY(gt_attn_product(p, t->padded, run->keys, d, s->q, false, keys, ld, true, s->s, p->operand, 0.0f, s->onednn));
     const gt_score_block block = gt_attn_block(p, t, run, s->s);
@@ -220,13 +238,15 @@ static gt_status check(const gt_attn_plan *p, const gt_attn_grad *g)
     for (int s = 0; s < p->a->span_count; s++) {
         const gt_attn_span *span = &p->a->span[s];
         if (span->kv.page_tokens != 0 || span->kv.len != span->q_len || span->kv.pos != span->q_pos)
-            return GT_FAIL(GT_ERR_ARG, "attention's gradient needs each document's keys to be exactly its queries; span %d has %d "
-                           "queries at %d and %d keys at %d, %d tokens a page", s, span->q_len, span->q_pos, span->kv.len,
-                           span->kv.pos, span->kv.page_tokens);
+            return GT_FAIL(GT_ERR_ARG,
+                           "attention's gradient needs each document's keys to be exactly its queries; span %d has %d "
+                           "queries at %d and %d keys at %d, %d tokens a page",
+                           s, span->q_len, span->q_pos, span->kv.len, span->kv.pos, span->kv.page_tokens);
         need += partial_floats(p, span) * (size_t)(sections(p, span) * p->a->kv_heads) * sizeof(float);
     }
     if (g->buffer_bytes < need)
-        return GT_FAIL(GT_ERR_ARG, "%zu bytes of buffer; this gradient needs %zu (attention_bwd_buffer_bytes)", g->buffer_bytes, need);
+        return GT_FAIL(GT_ERR_ARG, "%zu bytes of buffer; this gradient needs %zu (attention_bwd_buffer_bytes)",
+                       g->buffer_bytes, need);
     if (!p->a->lse) return GT_FAIL(GT_ERR_ARG, "attention's gradient needs the lse of the forward pass");
     return GT_OK;
 }
@@ -246,5 +266,11 @@ static gt_status attention_bwd(gt_exec *x, const gt_attn_grad *g, gt_dtype act)
     return GT_OK;
 }
 
-gt_status gt_attention_bwd_cpu_f32(gt_exec *x, const gt_attn_grad *g) { return attention_bwd(x, g, GT_F32); }
-gt_status gt_attention_bwd_cpu_bf16(gt_exec *x, const gt_attn_grad *g) { return attention_bwd(x, g, GT_BF16); }
+gt_status gt_attention_bwd_cpu_f32(gt_exec *x, const gt_attn_grad *g)
+{
+    return attention_bwd(x, g, GT_F32);
+}
+gt_status gt_attention_bwd_cpu_bf16(gt_exec *x, const gt_attn_grad *g)
+{
+    return attention_bwd(x, g, GT_BF16);
+}

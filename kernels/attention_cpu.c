@@ -20,21 +20,33 @@ typedef struct {
 static size_t carve(forward_scratch *s, char *base, int head_dim, int keys, size_t operand_bytes)
 {
     const size_t d = (size_t)head_dim, blocks = (size_t)(keys + 2 * GT_ATTN_KEYS) / GT_ATTN_KEYS * GT_ATTN_KEYS;
-    const size_t bytes[] = {GT_ONEDNN_SCRATCH, GT_ATTN_ROWS * d * operand_bytes, gt_attn_run_bytes(head_dim),
-                            GT_ATTN_ROWS * blocks * operand_bytes, GT_ATTN_ROWS * d * sizeof(float),
-                            GT_ATTN_ROWS * sizeof(float), GT_ATTN_ROWS * sizeof(float)};
+    const size_t bytes[] = {GT_ONEDNN_SCRATCH,
+                            GT_ATTN_ROWS * d * operand_bytes,
+                            gt_attn_run_bytes(head_dim),
+                            GT_ATTN_ROWS * blocks * operand_bytes,
+                            GT_ATTN_ROWS * d * sizeof(float),
+                            GT_ATTN_ROWS * sizeof(float),
+                            GT_ATTN_ROWS * sizeof(float)};
     size_t at[7], used = 0;
     for (int i = 0; i < 7; i++) {
         at[i] = used;
         used += gt_align_up(bytes[i], 64);
     }
     if (base)
-        *s = (forward_scratch){base + at[0], base + at[1], base + at[2], base + at[3], (float *)(base + at[4]),
-                               (float *)(base + at[5]), (float *)(base + at[6])};
+        *s = (forward_scratch){base + at[0],
+                               base + at[1],
+                               base + at[2],
+                               base + at[3],
+                               (float *)(base + at[4]),
+                               (float *)(base + at[5]),
+                               (float *)(base + at[6])};
     return used;
 }
 
-size_t gt_attention_cpu_scratch(int tokens, int head_dim) { return carve(NULL, NULL, head_dim, tokens, sizeof(float)); }
+size_t gt_attention_cpu_scratch(int tokens, int head_dim)
+{
+    return carve(NULL, NULL, head_dim, tokens, sizeof(float));
+}
 
 typedef struct {
     gt_attn_plan plan;
@@ -51,7 +63,8 @@ static gt_status scores(const gt_attn_plan *p, const gt_attn_tile *t, forward_sc
         const gt_attn_run run = gt_attn_run_at(t, k, GT_ATTN_RUN);
         ptrdiff_t ld;
         const void *keys = gt_attn_run_keys(p, t, &run, s->run, &ld);
-        GT_TRY(gt_attn_product(p, t->padded, run.keys, d, s->q, false, keys, ld, true, at, p->operand, 0.0f, s->onednn));
+        GT_TRY(
+            gt_attn_product(p, t->padded, run.keys, d, s->q, false, keys, ld, true, at, p->operand, 0.0f, s->onednn));
         const gt_score_block b = gt_attn_block(p, t, &run, at);
         p->rows->scale_max(&b, s->most);
         at += (size_t)t->padded * (size_t)run.keys * p->operand_bytes;
@@ -70,7 +83,8 @@ static gt_status outputs(const gt_attn_plan *p, const gt_attn_tile *t, forward_s
         for (int k = t->key_begin; k < t->key_end;) {
             const gt_attn_run run = gt_attn_run_at(t, k, GT_ATTN_RUN);
             const gt_score_block b = gt_attn_block(p, t, &run, at);
-            if (pass == 0) p->rows->exp_sum(&b, s->most, s->sum);
+            if (pass == 0)
+                p->rows->exp_sum(&b, s->most, s->sum);
             else {
                 p->rows->probability(&b, s->most, factor);
                 ptrdiff_t ld;
@@ -97,7 +111,8 @@ static gt_status tile(const gt_attn_plan *p, const gt_attn_tile *t, forward_scra
         gt_attn_gather(s->q, p, t, a->q, a->q_stride);
         GT_TRY(scores(p, t, s));
         GT_TRY(outputs(p, t, s));
-    } else memset(s->o, 0, (size_t)t->padded * (size_t)a->head_dim * sizeof *s->o);
+    } else
+        memset(s->o, 0, (size_t)t->padded * (size_t)a->head_dim * sizeof *s->o);
     gt_attn_scatter(a->o, (ptrdiff_t)a->heads * a->head_dim, p, t, s->o);
     for (int r = 0; r < t->rows && a->lse; r++) {
         const size_t row = (size_t)(t->span->q_begin + t->q0 + r / p->group);
@@ -142,5 +157,11 @@ static gt_status attention(gt_exec *x, const gt_attn *a, gt_dtype act)
     return gt_task_result(&f.error);
 }
 
-gt_status gt_attention_cpu_f32(gt_exec *x, const gt_attn *a) { return attention(x, a, GT_F32); }
-gt_status gt_attention_cpu_bf16(gt_exec *x, const gt_attn *a) { return attention(x, a, GT_BF16); }
+gt_status gt_attention_cpu_f32(gt_exec *x, const gt_attn *a)
+{
+    return attention(x, a, GT_F32);
+}
+gt_status gt_attention_cpu_bf16(gt_exec *x, const gt_attn *a)
+{
+    return attention(x, a, GT_BF16);
+}

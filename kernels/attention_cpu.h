@@ -33,8 +33,8 @@ int gt_attn_tiles(const gt_attn_plan *p, const gt_attn_span *s);
 typedef struct {
     const gt_attn_span *span;
     int kv_head, q0, queries;
-    int rows, padded;           /* queries * group, and that rounded up to a multiple of 16 */
-    int key_begin, key_end;     /* union of what the rows see: key_begin a multiple of 64; key_begin >= key_end: nothing */
+    int rows, padded;       /* queries * group, and that rounded up to a multiple of 16 */
+    int key_begin, key_end; /* union of what the rows see: key_begin a multiple of 64; key_begin >= key_end: nothing */
     int begin[GT_ATTN_ROWS], end[GT_ATTN_ROWS]; /* of each row; padding rows see nothing */
 } gt_attn_tile;
 
@@ -56,14 +56,15 @@ gt_attn_run gt_attn_run_at(const gt_attn_tile *t, int at, int limit);
 
 /* The run's keys or values of the tile's kv head as an operand of products, [keys, d] with *stride elements between rows:
  * where they lie if they can be used as they are, else a copy in scratch (gt_attn_run_bytes). */
-const void *gt_attn_run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch, ptrdiff_t *stride);
+const void *gt_attn_run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch,
+                             ptrdiff_t *stride);
 const void *gt_attn_run_values(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch,
                                ptrdiff_t *stride);
 size_t gt_attn_run_bytes(int head_dim);
 
 /* C[m,n] = op(A) op(B) + beta C with operands of the plan's dtype; A and C are dense. */
-gt_status gt_attn_product(const gt_attn_plan *p, int m, int n, int k, const void *a, bool ta, const void *b, ptrdiff_t ldb,
-                          bool tb, void *c, gt_dtype c_dtype, float beta, void *scratch);
+gt_status gt_attn_product(const gt_attn_plan *p, int m, int n, int k, const void *a, bool ta, const void *b,
+                          ptrdiff_t ldb, bool tb, void *c, gt_dtype c_dtype, float beta, void *scratch);
 
 /* Tasks are numbered through spans, kv heads and the parts(p, s) parts of each: finds the task-th (true), or counts them
  * all into *part (task < 0, false). */

@@ -22,11 +22,16 @@ static inline __m512 load(const void *p, size_t i, bool wide)
 
 static inline void save(void *p, size_t i, __m512 v, bool wide, bool round)
 {
-    if (wide) _mm512_storeu_ps((float *)p + i, round ? gt_round_ps(v) : v);
-    else _mm256_storeu_si256((__m256i *)((uint16_t *)p + i), gt_narrow_ps(v));
+    if (wide)
+        _mm512_storeu_ps((float *)p + i, round ? gt_round_ps(v) : v);
+    else
+        _mm256_storeu_si256((__m256i *)((uint16_t *)p + i), gt_narrow_ps(v));
 }
 
-static inline __m512 rounded(__m512 v, bool round) { return round ? gt_round_ps(v) : v; }
+static inline __m512 rounded(__m512 v, bool round)
+{
+    return round ? gt_round_ps(v) : v;
+}
 
 static inline __m512 scaled(const void *s, size_t at, bool wide, bool round, __m512 scale)
 {
@@ -74,7 +79,8 @@ static inline void exp_sum_as(const gt_score_block *b, const float *most, float 
     }
 }
 
-static inline void probability_as(const gt_score_block *b, const float *most, const float *factor, bool wide, bool round)
+static inline void probability_as(const gt_score_block *b, const float *most, const float *factor, bool wide,
+                                  bool round)
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
@@ -116,29 +122,40 @@ static inline void gradient_as(const gt_score_block *b, void *ds, const float *d
 /* The three storage forms, each with its branches resolved. */
 static void scale_max(const gt_score_block *b, float *most)
 {
-    if (!b->wide) scale_max_as(b, most, false, true);
-    else if (b->round) scale_max_as(b, most, true, true);
-    else scale_max_as(b, most, true, false);
+    if (!b->wide)
+        scale_max_as(b, most, false, true);
+    else if (b->round)
+        scale_max_as(b, most, true, true);
+    else
+        scale_max_as(b, most, true, false);
 }
 
 static void exp_sum(const gt_score_block *b, const float *most, float *sum)
 {
-    if (!b->wide) exp_sum_as(b, most, sum, false);
-    else exp_sum_as(b, most, sum, true);
+    if (!b->wide)
+        exp_sum_as(b, most, sum, false);
+    else
+        exp_sum_as(b, most, sum, true);
 }
 
 static void probability(const gt_score_block *b, const float *most, const float *factor)
 {
-    if (!b->wide) probability_as(b, most, factor, false, true);
-    else if (b->round) probability_as(b, most, factor, true, true);
-    else probability_as(b, most, factor, true, false);
+    if (!b->wide)
+        probability_as(b, most, factor, false, true);
+    else if (b->round)
+        probability_as(b, most, factor, true, true);
+    else
+        probability_as(b, most, factor, true, false);
 }
 
 static void gradient(const gt_score_block *b, void *ds, const float *dp, const float *lse, const float *delta)
 {
-    if (!b->wide) gradient_as(b, ds, dp, lse, delta, false, true);
-    else if (b->round) gradient_as(b, ds, dp, lse, delta, true, true);
-    else gradient_as(b, ds, dp, lse, delta, true, false);
+    if (!b->wide)
+        gradient_as(b, ds, dp, lse, delta, false, true);
+    else if (b->round)
+        gradient_as(b, ds, dp, lse, delta, true, true);
+    else
+        gradient_as(b, ds, dp, lse, delta, true, false);
 }
 
 static inline __m512 load_part(const void *p, int i, bool wide, __mmask16 on)
@@ -147,7 +164,10 @@ static inline __m512 load_part(const void *p, int i, bool wide, __mmask16 on)
                 : gt_widen_ps(_mm256_maskz_loadu_epi16(on, (const uint16_t *)p + i));
 }
 
-static inline __mmask16 first_lanes(int left) { return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1); }
+static inline __mmask16 first_lanes(int left)
+{
+    return left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+}
 
 static inline float dot_as(const void *a, const void *b, bool wide, int n)
 {
@@ -168,7 +188,8 @@ static void add(float *y, const float *x, int n)
 {
     for (int i = 0; i < n; i += 16) {
         const __mmask16 on = first_lanes(n - i);
-        _mm512_mask_storeu_ps(y + i, on, _mm512_add_ps(_mm512_maskz_loadu_ps(on, y + i), _mm512_maskz_loadu_ps(on, x + i)));
+        _mm512_mask_storeu_ps(y + i, on,
+                              _mm512_add_ps(_mm512_maskz_loadu_ps(on, y + i), _mm512_maskz_loadu_ps(on, x + i)));
     }
 }
 

@@ -10,12 +10,17 @@ static float load(const gt_score_block *b, const void *p, size_t i)
     return b->wide ? ((const float *)p)[i] : gt_bf16_to_f32(((const uint16_t *)p)[i]);
 }
 
-static float rounded(const gt_score_block *b, float v) { return b->round ? gt_bf16_to_f32(gt_f32_to_bf16(v)) : v; }
+static float rounded(const gt_score_block *b, float v)
+{
+    return b->round ? gt_bf16_to_f32(gt_f32_to_bf16(v)) : v;
+}
 
 static void save(const gt_score_block *b, void *p, size_t i, float v)
 {
-    if (b->wide) ((float *)p)[i] = rounded(b, v);
-    else ((uint16_t *)p)[i] = gt_f32_to_bf16(v);
+    if (b->wide)
+        ((float *)p)[i] = rounded(b, v);
+    else
+        ((uint16_t *)p)[i] = gt_f32_to_bf16(v);
 }
 
 /* Visible columns of row r within the block. */

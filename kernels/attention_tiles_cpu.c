@@ -10,11 +10,13 @@ gt_status gt_attn_plan_make(gt_attn_plan *p, const gt_exec *x, const gt_attn *a,
 {
     if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads != 0 || a->heads / a->kv_heads > GT_ATTN_ROWS ||
         a->head_dim < 1)
-        return GT_FAIL(GT_ERR_ARG, "attention with %d heads, %d kv heads of %d; expected 1 to %d heads a kv head", a->heads,
-                       a->kv_heads, a->head_dim, (int)GT_ATTN_ROWS);
+        return GT_FAIL(GT_ERR_ARG, "attention with %d heads, %d kv heads of %d; expected 1 to %d heads a kv head",
+                       a->heads, a->kv_heads, a->head_dim, (int)GT_ATTN_ROWS);
     if (x->scratch_stride < need)
-        return GT_FAIL(GT_ERR_ARG, "%zu bytes of scratch a worker; this attention needs %zu (gt_kernels.scratch_bytes with "
-                       "max_tokens no less than the keys of a document)", x->scratch_stride, need);
+        return GT_FAIL(GT_ERR_ARG,
+                       "%zu bytes of scratch a worker; this attention needs %zu (gt_kernels.scratch_bytes with "
+                       "max_tokens no less than the keys of a document)",
+                       x->scratch_stride, need);
     p->a = a;
     p->act = act;
     p->operand = act == GT_BF16 && !gt_onednn_bf16() ? GT_F32 : act;
@@ -63,7 +65,7 @@ void gt_attn_gather(void *dst, const gt_attn_plan *p, const gt_attn_tile *t, con
     const size_t d = (size_t)p->a->head_dim, row_bytes = d * p->operand_bytes;
     for (int r = 0; r < t->rows; r++)
         gt_rows_current()->cast((char *)dst + (size_t)r * row_bytes, p->operand,
-                    (const char *)src + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, d);
+                                (const char *)src + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, d);
     memset((char *)dst + (size_t)t->rows * row_bytes, 0, (size_t)(t->padded - t->rows) * row_bytes);
 }
 
@@ -71,10 +73,14 @@ void gt_attn_scatter(void *dst, ptrdiff_t stride, const gt_attn_plan *p, const g
 {
     const size_t d = (size_t)p->a->head_dim;
     for (int r = 0; r < t->rows; r++, src += d)
-        gt_rows_current()->cast((char *)dst + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, src, GT_F32, d);
+        gt_rows_current()->cast((char *)dst + row_offset(p, t, r, stride) * (ptrdiff_t)p->act_bytes, p->act, src,
+                                GT_F32, d);
 }
 
-size_t gt_attn_run_bytes(int head_dim) { return sizeof(float) * GT_ATTN_RUN * (size_t)head_dim; }
+size_t gt_attn_run_bytes(int head_dim)
+{
+    return sizeof(float) * GT_ATTN_RUN * (size_t)head_dim;
+}
 
 gt_attn_run gt_attn_run_at(const gt_attn_tile *t, int at, int limit)
 {
@@ -105,13 +111,15 @@ static const void *operand(const gt_attn_plan *p, const gt_attn_tile *t, const g
         return rows;
     }
     for (int i = 0; i < run->count; i++)
-        gt_rows_current()->cast(scratch + (size_t)i * row_bytes, p->operand, rows + i * kv->stride * (ptrdiff_t)p->act_bytes, p->act, d);
+        gt_rows_current()->cast(scratch + (size_t)i * row_bytes, p->operand,
+                                rows + i * kv->stride * (ptrdiff_t)p->act_bytes, p->act, d);
     memset(scratch + (size_t)run->count * row_bytes, 0, (size_t)(run->keys - run->count) * row_bytes);
     *stride = p->a->head_dim;
     return scratch;
 }
 
-const void *gt_attn_run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch, ptrdiff_t *stride)
+const void *gt_attn_run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch,
+                             ptrdiff_t *stride)
 {
     return operand(p, t, run, t->span->kv.k, t->span->kv.k_pages, scratch, stride);
 }
@@ -124,15 +132,32 @@ const void *gt_attn_run_values(const gt_attn_plan *p, const gt_attn_tile *t, con
 
 gt_score_block gt_attn_block(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scores)
 {
-    return (gt_score_block){.s = scores, .rows = t->padded, .len = run->keys, .base = run->begin, .begin = t->begin,
-                            .end = t->end, .wide = p->operand == GT_F32, .round = p->act == GT_BF16, .scale = p->a->scale};
+    return (gt_score_block){.s = scores,
+                            .rows = t->padded,
+                            .len = run->keys,
+                            .base = run->begin,
+                            .begin = t->begin,
+                            .end = t->end,
+                            .wide = p->operand == GT_F32,
+                            .round = p->act == GT_BF16,
+                            .scale = p->a->scale};
 }
 
-gt_status gt_attn_product(const gt_attn_plan *p, int m, int n, int k, const void *a, bool ta, const void *b, ptrdiff_t ldb,
-                          bool tb, void *c, gt_dtype c_dtype, float beta, void *scratch)
+gt_status gt_attn_product(const gt_attn_plan *p, int m, int n, int k, const void *a, bool ta, const void *b,
+                          ptrdiff_t ldb, bool tb, void *c, gt_dtype c_dtype, float beta, void *scratch)
 {
-    const gt_onednn_product q = {.m = m, .n = n, .k = k, .lda = ta ? m : k, .ldb = ldb, .ldc = n, .ta = ta, .tb = tb,
-                                 .alpha = 1.0f, .beta = beta, .ab = p->operand, .c = c_dtype};
+    const gt_onednn_product q = {.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .lda = ta ? m : k,
+                                 .ldb = ldb,
+                                 .ldc = n,
+                                 .ta = ta,
+                                 .tb = tb,
+                                 .alpha = 1.0f,
+                                 .beta = beta,
+                                 .ab = p->operand,
+                                 .c = c_dtype};
     return gt_onednn_run(&q, a, b, c, scratch);
 }
 

@@ -12,16 +12,17 @@
 #include <string.h>
 
 enum {
-    ROWS = 192,                /* highest tile */
-    ROWS_MIN = 96,             /* lower ones only where there is nothing more to share out */
-    UNIT = 8,                  /* tile heights are multiples of it, the last tile's apart: few distinct shapes */
-    WIDE = 2048,               /* a result no wider than this is not cut into columns ... */
-    WIDE_ELEMENTS = 4 << 20,   /* ... if the right operand has no more elements than this */
-    COLS = 512,                /* columns of a tile otherwise */
-    THIN_ROWS = 48, THIN_COLS = 256, /* few rows: narrow tiles, so that all threads share in reading the weight */
-    SUM_COLS = 256,            /* tile of a product over tokens (ta): rows and columns */
-    SUM_DEPTH = 512,           /* tokens a call; the rest in powers of two, so that shapes stay few */
-    WIDEN_DEPTH = 512          /* k a call where bf16 operands are widened to float32 */
+    ROWS = 192,              /* highest tile */
+    ROWS_MIN = 96,           /* lower ones only where there is nothing more to share out */
+    UNIT = 8,                /* tile heights are multiples of it, the last tile's apart: few distinct shapes */
+    WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
+    WIDE_ELEMENTS = 4 << 20, /* ... if the right operand has no more elements than this */
+    COLS = 512,              /* columns of a tile otherwise */
+    THIN_ROWS = 48,
+    THIN_COLS = 256,  /* few rows: narrow tiles, so that all threads share in reading the weight */
+    SUM_COLS = 256,   /* tile of a product over tokens (ta): rows and columns */
+    SUM_DEPTH = 512,  /* tokens a call; the rest in powers of two, so that shapes stay few */
+    WIDEN_DEPTH = 512 /* k a call where bf16 operands are widened to float32 */
 };
 
 typedef struct {
@@ -47,7 +48,10 @@ static int cut(int total, int unit, int tiles, int i)
     return at < total ? (int)at : total;
 }
 
-static int ceil_div(int a, int b) { return (int)(((long long)a + b - 1) / b); }
+static int ceil_div(int a, int b)
+{
+    return (int)(((long long)a + b - 1) / b);
+}
 
 static void plan(product *p)
 {
@@ -60,11 +64,16 @@ static void plan(product *p)
         return;
     }
     p->tiles_m = ceil_div(g->m, ROWS);
-    if (g->m >= 4 * ROWS_MIN) p->tiles_m = (p->tiles_m + 3) / 4 * 4; /* even shares for two and four threads */
-    else if (g->m > THIN_ROWS && p->tiles_m < 2) p->tiles_m = 2;
-    if (g->m <= THIN_ROWS) p->tiles_n = ceil_div(g->n, THIN_COLS);
-    else if (!p->widen && g->n <= WIDE && (long long)g->n * g->k <= WIDE_ELEMENTS) p->tiles_n = 1;
-    else p->tiles_n = ceil_div(g->n, COLS);
+    if (g->m >= 4 * ROWS_MIN)
+        p->tiles_m = (p->tiles_m + 3) / 4 * 4; /* even shares for two and four threads */
+    else if (g->m > THIN_ROWS && p->tiles_m < 2)
+        p->tiles_m = 2;
+    if (g->m <= THIN_ROWS)
+        p->tiles_n = ceil_div(g->n, THIN_COLS);
+    else if (!p->widen && g->n <= WIDE && (long long)g->n * g->k <= WIDE_ELEMENTS)
+        p->tiles_n = 1;
+    else
+        p->tiles_n = ceil_div(g->n, COLS);
 }
 
 static void widen_rows(float *out, const uint16_t *in, ptrdiff_t ld, int rows, int cols)
@@ -80,12 +89,16 @@ static void store(const product *p, void *c, const float *sum, int rows, int col
     for (int r = 0; r < rows; r++, sum += cols) {
         if (g->c_dtype == GT_F32) {
             float *out = (float *)c + r * g->ldc;
-            if (g->beta == 0.0f) for (int j = 0; j < cols; j++) out[j] = g->alpha * sum[j];
-            else for (int j = 0; j < cols; j++) out[j] = g->alpha * sum[j] + out[j];
+            if (g->beta == 0.0f)
+                for (int j = 0; j < cols; j++) out[j] = g->alpha * sum[j];
+            else
+                for (int j = 0; j < cols; j++) out[j] = g->alpha * sum[j] + out[j];
         } else {
             uint16_t *out = (uint16_t *)c + r * g->ldc;
-            if (g->beta == 0.0f) for (int j = 0; j < cols; j++) out[j] = gt_f32_to_bf16(g->alpha * sum[j]);
-            else for (int j = 0; j < cols; j++) out[j] = gt_f32_to_bf16(g->alpha * sum[j] + gt_bf16_to_f32(out[j]));
+            if (g->beta == 0.0f)
+                for (int j = 0; j < cols; j++) out[j] = gt_f32_to_bf16(g->alpha * sum[j]);
+            else
+                for (int j = 0; j < cols; j++) out[j] = gt_f32_to_bf16(g->alpha * sum[j] + gt_bf16_to_f32(out[j]));
         }
     }
 }
@@ -99,15 +112,24 @@ static int piece(int left)
     return n;
 }
 
-static gt_status tile_in_pieces(const product *p, const char *a, const char *b, void *c, int rows, int cols, char *scratch)
+static gt_status tile_in_pieces(const product *p, const char *a, const char *b, void *c, int rows, int cols,
+                                char *scratch)
 {
     const gt_gemm *g = p->g;
     const size_t es = (size_t)(p->act == GT_BF16 ? 2 : 4);
     float *sum = (float *)(scratch + GT_ONEDNN_SCRATCH);
     float *wide_a = sum + (size_t)rows * cols;
     const bool direct = !p->widen && g->c_dtype == GT_F32;
-    gt_onednn_product q = {.m = rows, .n = cols, .lda = g->lda, .ldb = g->ldb, .ldc = cols, .ta = g->ta, .tb = g->tb,
-                           .alpha = 1.0f, .ab = p->widen ? GT_F32 : p->act, .c = GT_F32};
+    gt_onednn_product q = {.m = rows,
+                           .n = cols,
+                           .lda = g->lda,
+                           .ldb = g->ldb,
+                           .ldc = cols,
+                           .ta = g->ta,
+                           .tb = g->tb,
+                           .alpha = 1.0f,
+                           .ab = p->widen ? GT_F32 : p->act,
+                           .c = GT_F32};
     if (direct) {
         q.ldc = g->ldc;
         q.alpha = g->alpha;
@@ -144,8 +166,17 @@ static gt_status tile(const product *p, int i, int j, char *scratch)
     const char *b = (const char *)g->b + es * (g->tb ? n0 * g->ldb : n0);
     char *c = (char *)g->c + cs * (m0 * g->ldc + n0);
     if (p->widen || g->ta) return tile_in_pieces(p, a, b, c, rows, cols, scratch);
-    const gt_onednn_product q = {.m = rows, .n = cols, .k = g->k, .lda = g->lda, .ldb = g->ldb, .ldc = g->ldc, .tb = g->tb,
-                                 .alpha = g->alpha, .beta = g->beta, .ab = p->act, .c = g->c_dtype};
+    const gt_onednn_product q = {.m = rows,
+                                 .n = cols,
+                                 .k = g->k,
+                                 .lda = g->lda,
+                                 .ldb = g->ldb,
+                                 .ldc = g->ldc,
+                                 .tb = g->tb,
+                                 .alpha = g->alpha,
+                                 .beta = g->beta,
+                                 .ab = p->act,
+                                 .c = g->c_dtype};
     return gt_onednn_run(&q, a, b, c, scratch);
 }
 
@@ -158,7 +189,8 @@ static void run_tile(void *context, int task, int worker)
 static void clear(const gt_gemm *g)
 {
     const size_t cs = g->c_dtype == GT_BF16 ? 2 : 4;
-    for (int r = 0; r < g->m && g->beta == 0.0f; r++) memset((char *)g->c + (size_t)(r * g->ldc) * cs, 0, (size_t)g->n * cs);
+    for (int r = 0; r < g->m && g->beta == 0.0f; r++)
+        memset((char *)g->c + (size_t)(r * g->ldc) * cs, 0, (size_t)g->n * cs);
 }
 
 static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
@@ -166,7 +198,8 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
     if (g->m < 0 || g->n < 0 || g->k < 0)
         return GT_FAIL(GT_ERR_ARG, "a product of %d x %d over %d; no dimension may be negative", g->m, g->n, g->k);
     if (g->c_dtype != act && g->c_dtype != GT_F32)
-        return GT_FAIL(GT_ERR_ARG, "a product into %s; expected %s or F32", gt_dtype_name(g->c_dtype), gt_dtype_name(act));
+        return GT_FAIL(GT_ERR_ARG, "a product into %s; expected %s or F32", gt_dtype_name(g->c_dtype),
+                       gt_dtype_name(act));
     if (g->beta != 0.0f && g->beta != 1.0f) return GT_FAIL(GT_ERR_ARG, "beta is %g; expected 0 or 1", (double)g->beta);
     if (x->scratch_stride < gt_gemm_cpu_scratch())
         return GT_FAIL(GT_ERR_ARG, "%zu bytes of scratch a worker; a product needs %zu (gt_kernels.scratch_bytes)",
@@ -182,5 +215,11 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
     return gt_task_result(&p.error);
 }
 
-gt_status gt_gemm_cpu_f32(gt_exec *x, const gt_gemm *g) { return gemm(x, g, GT_F32); }
-gt_status gt_gemm_cpu_bf16(gt_exec *x, const gt_gemm *g) { return gemm(x, g, GT_BF16); }
+gt_status gt_gemm_cpu_f32(gt_exec *x, const gt_gemm *g)
+{
+    return gemm(x, g, GT_F32);
+}
+gt_status gt_gemm_cpu_bf16(gt_exec *x, const gt_gemm *g)
+{
+    return gemm(x, g, GT_BF16);
+}

@@ -48,14 +48,18 @@ static pthread_key_t stream_key;
  * so a path lowered after the first product has no effect here. */
 static void limit_isa(void)
 {
-    static const dnnl_cpu_isa_t isa[] = {[GT_PATH_PLAIN] = dnnl_cpu_isa_sse41, [GT_PATH_AVX2] = dnnl_cpu_isa_avx2,
+    static const dnnl_cpu_isa_t isa[] = {[GT_PATH_PLAIN] = dnnl_cpu_isa_sse41,
+                                         [GT_PATH_AVX2] = dnnl_cpu_isa_avx2,
                                          [GT_PATH_AVX512] = dnnl_cpu_isa_avx512_core,
                                          [GT_PATH_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16};
     const gt_cpu_path path = gt_cpu_path_current();
     if (path != GT_PATH_AMX) dnnl_set_max_cpu_isa(isa[path]);
 }
 
-static void destroy_stream(void *stream) { dnnl_stream_destroy(stream); }
+static void destroy_stream(void *stream)
+{
+    dnnl_stream_destroy(stream);
+}
 
 static void start(void)
 {
@@ -101,15 +105,24 @@ const char *gt_onednn_isa(void)
 {
     pthread_once(&cache.once, start);
     switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_sse41: return "sse41";
-    case dnnl_cpu_isa_avx: return "avx";
-    case dnnl_cpu_isa_avx2: return "avx2";
-    case dnnl_cpu_isa_avx2_vnni: return "avx2_vnni";
-    case dnnl_cpu_isa_avx512_core: return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_amx: return "avx512_core_amx";
-    default: return "other";
+    case dnnl_cpu_isa_sse41:
+        return "sse41";
+    case dnnl_cpu_isa_avx:
+        return "avx";
+    case dnnl_cpu_isa_avx2:
+        return "avx2";
+    case dnnl_cpu_isa_avx2_vnni:
+        return "avx2_vnni";
+    case dnnl_cpu_isa_avx512_core:
+        return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "avx512_core_amx";
+    default:
+        return "other";
     }
 }
 
@@ -117,8 +130,18 @@ const char *gt_onednn_isa(void)
  * shapes are distinct. */
 static product_key key_of(const gt_onednn_product *p)
 {
-    product_key k = {.m = p->m, .n = p->n, .k = p->k, .ta = p->ta, .tb = p->tb, .ab = (uint8_t)p->ab, .c = (uint8_t)p->c,
-                     .lda = p->lda, .ldb = p->ldb, .ldc = p->ldc, .alpha = p->alpha, .beta = p->beta};
+    product_key k = {.m = p->m,
+                     .n = p->n,
+                     .k = p->k,
+                     .ta = p->ta,
+                     .tb = p->tb,
+                     .ab = (uint8_t)p->ab,
+                     .c = (uint8_t)p->c,
+                     .lda = p->lda,
+                     .ldb = p->ldb,
+                     .ldc = p->ldc,
+                     .alpha = p->alpha,
+                     .beta = p->beta};
     if ((p->ta ? p->k : p->m) == 1) k.lda = p->ta ? p->m : p->k;
     if ((p->tb ? p->n : p->k) == 1) k.ldb = p->tb ? p->k : p->n;
     if (p->m == 1) k.ldc = p->n;
@@ -234,7 +257,8 @@ static dnnl_status_t execute(const entry *e, dnnl_stream_t stream, const void *a
         scratch = extra;
     }
     /* The library takes its inputs as void *; it does not write them. */
-    dnnl_exec_arg_t arg[4] = {{DNNL_ARG_SRC, NULL}, {DNNL_ARG_WEIGHTS, NULL}, {DNNL_ARG_DST, NULL}, {DNNL_ARG_SCRATCHPAD, NULL}};
+    dnnl_exec_arg_t arg[4] = {
+        {DNNL_ARG_SRC, NULL}, {DNNL_ARG_WEIGHTS, NULL}, {DNNL_ARG_DST, NULL}, {DNNL_ARG_SCRATCHPAD, NULL}};
     dnnl_status_t s = dnnl_memory_create(&arg[0].memory, &e->a, cache.engine, (void *)(uintptr_t)a);
     if (s == dnnl_success) s = dnnl_memory_create(&arg[1].memory, &e->b, cache.engine, (void *)(uintptr_t)b);
     if (s == dnnl_success) s = dnnl_memory_create(&arg[2].memory, &e->c, cache.engine, c);
@@ -252,12 +276,13 @@ static dnnl_status_t execute(const entry *e, dnnl_stream_t stream, const void *a
 
 static gt_status refuse(const product_key *k, dnnl_status_t s)
 {
-    return GT_FAIL(GT_ERR_DEVICE,
-                   "oneDNN (%s) fails with status %d on the product C[%d,%d] = A B, k = %d, operands %s, result %s, strides "
-                   "%lld %lld %lld%s%s; run with --backend ref",
-                   gt_onednn_isa(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
-                   (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->ta ? ", A transposed" : "",
-                   k->tb ? ", B transposed" : "");
+    return GT_FAIL(
+        GT_ERR_DEVICE,
+        "oneDNN (%s) fails with status %d on the product C[%d,%d] = A B, k = %d, operands %s, result %s, strides "
+        "%lld %lld %lld%s%s; run with --backend ref",
+        gt_onednn_isa(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
+        (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->ta ? ", A transposed" : "",
+        k->tb ? ", B transposed" : "");
 }
 
 gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b, void *c, void *scratch)

@@ -11,7 +11,10 @@ typedef struct {
     gt_error error; /* code GT_OK: none so far */
 } gt_task_error;
 
-#define GT_TASK_ERROR_INIT {.lock = PTHREAD_MUTEX_INITIALIZER}
+#define GT_TASK_ERROR_INIT                                                                                             \
+    {                                                                                                                  \
+        .lock = PTHREAD_MUTEX_INITIALIZER                                                                              \
+    }
 
 /* Called by a task: keeps the record of the calling thread's latest failure if st is one and the first. */
 static inline void gt_task_note(gt_task_error *e, gt_status st)

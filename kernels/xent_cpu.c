@@ -19,11 +19,15 @@
 
 enum {
     SECTIONS = 64,
-    ROWS = 256,                /* rows a pass over E; fewer where their vector sums would take too much: */
-    BUFFER = 48 << 20, ROWS_MIN = 64
+    ROWS = 256, /* rows a pass over E; fewer where their vector sums would take too much: */
+    BUFFER = 48 << 20,
+    ROWS_MIN = 64
 };
 
-static int sections_for(int vocab) { return gt_min_int(SECTIONS, (vocab + GT_HEAD_TILE - 1) / GT_HEAD_TILE); }
+static int sections_for(int vocab)
+{
+    return gt_min_int(SECTIONS, (vocab + GT_HEAD_TILE - 1) / GT_HEAD_TILE);
+}
 
 /* Rows of one pass; their number rounded up as the products take them. */
 static int pass_rows(int hidden)
@@ -31,7 +35,10 @@ static int pass_rows(int hidden)
     const long long fit = (long long)BUFFER / ((long long)SECTIONS * (long long)sizeof(float) * gt_max_int(hidden, 1));
     return (int)(fit > ROWS ? ROWS : fit < ROWS_MIN ? ROWS_MIN : fit / GT_HEAD_GROUP * GT_HEAD_GROUP);
 }
-static int padded_rows(int rows) { return (rows + 15) / 16 * 16; }
+static int padded_rows(int rows)
+{
+    return (rows + 15) / 16 * 16;
+}
 
 /* What the sections leave behind; [sections, padded] each, the sums [sections, padded, hidden]. */
 typedef struct {
@@ -43,7 +50,8 @@ typedef struct {
 
 static size_t carve(partials *p, char *base, int rows, int hidden, int vocab)
 {
-    const size_t r = (size_t)padded_rows(gt_min_int(rows, pass_rows(hidden))), h = (size_t)hidden, s = (size_t)sections_for(vocab);
+    const size_t r = (size_t)padded_rows(gt_min_int(rows, pass_rows(hidden))), h = (size_t)hidden,
+                 s = (size_t)sections_for(vocab);
     const size_t bytes[] = {r * h * 4, s * r * 4, s * r * 4, s * r * h * 4, s * r * 8, s * r * 4};
     size_t at[6], used = 0;
     for (int i = 0; i < 6; i++) {
@@ -51,13 +59,23 @@ static size_t carve(partials *p, char *base, int rows, int hidden, int vocab)
         used += gt_align_up(bytes[i], 64);
     }
     if (base)
-        *p = (partials){base + at[0], (float *)(base + at[1]), (float *)(base + at[2]), (float *)(base + at[3]),
-                        (double *)(base + at[4]), (int32_t *)(base + at[5])};
+        *p = (partials){base + at[0],
+                        (float *)(base + at[1]),
+                        (float *)(base + at[2]),
+                        (float *)(base + at[3]),
+                        (double *)(base + at[4]),
+                        (int32_t *)(base + at[5])};
     return used;
 }
 
-size_t gt_head_buffer_bytes_cpu_f32(int rows, int hidden, int vocab) { return carve(NULL, NULL, rows, hidden, vocab); }
-size_t gt_head_buffer_bytes_cpu_bf16(int rows, int hidden, int vocab) { return carve(NULL, NULL, rows, hidden, vocab); }
+size_t gt_head_buffer_bytes_cpu_f32(int rows, int hidden, int vocab)
+{
+    return carve(NULL, NULL, rows, hidden, vocab);
+}
+size_t gt_head_buffer_bytes_cpu_bf16(int rows, int hidden, int vocab)
+{
+    return carve(NULL, NULL, rows, hidden, vocab);
+}
 
 typedef struct {
     gt_head_plan plan;
@@ -78,7 +96,8 @@ static void rescale(const head *h, size_t at, int cols, const float *before)
         const float factor = expf(before[c] - now);
         h->part.sum[at + (size_t)c] *= (double)factor;
         float *v = h->part.vector + (at + (size_t)c) * width;
-        if (h->h->dxf) for (size_t j = 0; j < width; j++) v[j] *= factor;
+        if (h->h->dxf)
+            for (size_t j = 0; j < width; j++) v[j] *= factor;
     }
 }
 
@@ -90,8 +109,16 @@ static gt_status group(const head *h, const void *e, int v0, int count, int r0, 
     const partials *out = &h->part;
     const int width = p->hidden;
     const void *x = (const char *)out->x + (size_t)r0 * (size_t)width * gt_head_operand_bytes(p);
-    const gt_onednn_product logits = {.m = count, .n = cols, .k = width, .lda = width, .ldb = width, .ldc = cols, .tb = true,
-                                      .alpha = 1.0f, .ab = p->operand, .c = GT_F32};
+    const gt_onednn_product logits = {.m = count,
+                                      .n = cols,
+                                      .k = width,
+                                      .lda = width,
+                                      .ldb = width,
+                                      .ldc = cols,
+                                      .tb = true,
+                                      .alpha = 1.0f,
+                                      .ab = p->operand,
+                                      .c = GT_F32};
     GT_TRY(gt_onednn_run(&logits, e, x, s->z, s->onednn));
     float before[GT_HEAD_GROUP];
     memcpy(before, out->most + at, (size_t)cols * sizeof *before);
@@ -104,8 +131,17 @@ static gt_status group(const head *h, const void *e, int v0, int count, int r0, 
             out->at_target[at + (size_t)c] = s->z[(size_t)(target - v0) * (size_t)cols + (size_t)c];
     }
     if (!h->h->dxf) return GT_OK;
-    const gt_onednn_product sums = {.m = cols, .n = width, .k = count, .lda = cols, .ldb = width, .ldc = width, .ta = true,
-                                    .alpha = 1.0f, .beta = first ? 0.0f : 1.0f, .ab = p->operand, .c = GT_F32};
+    const gt_onednn_product sums = {.m = cols,
+                                    .n = width,
+                                    .k = count,
+                                    .lda = cols,
+                                    .ldb = width,
+                                    .ldc = width,
+                                    .ta = true,
+                                    .alpha = 1.0f,
+                                    .beta = first ? 0.0f : 1.0f,
+                                    .ab = p->operand,
+                                    .c = GT_F32};
     return gt_onednn_run(&sums, s->p, e, out->vector + at * (size_t)width, s->onednn);
 }
 
@@ -119,7 +155,8 @@ static gt_status section(const head *h, int index, const gt_head_scratch *s)
         h->part.sum[at + (size_t)r] = 0.0;
         h->part.best[at + (size_t)r] = 0;
     }
-    const int begin = (int)((int64_t)tiles * index / h->sections), end = (int)((int64_t)tiles * (index + 1) / h->sections);
+    const int begin = (int)((int64_t)tiles * index / h->sections),
+              end = (int)((int64_t)tiles * (index + 1) / h->sections);
     for (int t = begin; t < end; t++) {
         const int v0 = t * GT_HEAD_TILE, count = gt_min_int(GT_HEAD_TILE, vocab - v0);
         const void *e = gt_head_tile(&h->plan, v0, count, s);
@@ -189,7 +226,8 @@ static gt_status head_loss(gt_exec *x, const gt_head_loss *l, gt_dtype act)
         h.rows = gt_min_int(pass_rows(l->hidden), l->rows - h.row0);
         h.padded = padded_rows(h.rows);
         carve(&h.part, l->buffer, l->rows, l->hidden, vocab);
-        gt_head_operands(&h.plan, h.part.x, (const char *)l->xf + (size_t)h.row0 * width * act_bytes, (size_t)h.rows * width);
+        gt_head_operands(&h.plan, h.part.x, (const char *)l->xf + (size_t)h.row0 * width * act_bytes,
+                         (size_t)h.rows * width);
         memset((char *)h.part.x + (size_t)h.rows * width * bytes, 0, (size_t)(h.padded - h.rows) * width * bytes);
         gt_pool_run(x->pool, h.sections, run_section, &h);
         GT_TRY(gt_task_result(&h.error));
@@ -198,5 +236,11 @@ static gt_status head_loss(gt_exec *x, const gt_head_loss *l, gt_dtype act)
     return GT_OK;
 }
 
-gt_status gt_head_loss_cpu_f32(gt_exec *x, const gt_head_loss *h) { return head_loss(x, h, GT_F32); }
-gt_status gt_head_loss_cpu_bf16(gt_exec *x, const gt_head_loss *h) { return head_loss(x, h, GT_BF16); }
+gt_status gt_head_loss_cpu_f32(gt_exec *x, const gt_head_loss *h)
+{
+    return head_loss(x, h, GT_F32);
+}
+gt_status gt_head_loss_cpu_bf16(gt_exec *x, const gt_head_loss *h)
+{
+    return head_loss(x, h, GT_BF16);
+}

@@ -35,6 +35,9 @@ const void *gt_head_tile(const gt_head_plan *p, int v0, int count, const gt_head
 /* count act values as operands. */
 void gt_head_operands(const gt_head_plan *p, void *dst, const void *src, size_t count);
 
-static inline size_t gt_head_operand_bytes(const gt_head_plan *p) { return p->operand == GT_BF16 ? 2 : 4; }
+static inline size_t gt_head_operand_bytes(const gt_head_plan *p)
+{
+    return p->operand == GT_BF16 ? 2 : 4;
+}
 
 #endif

@@ -35,8 +35,16 @@ static gt_status tile(const job *j, int v0, int count, const gt_head_scratch *s)
             step = 1;
             continue;
         }
-        const gt_onednn_product q = {.m = step, .n = count, .k = p->hidden, .lda = p->hidden, .ldb = p->hidden, .ldc = vocab,
-                                     .tb = true, .alpha = 1.0f, .ab = p->operand, .c = GT_F32};
+        const gt_onednn_product q = {.m = step,
+                                     .n = count,
+                                     .k = p->hidden,
+                                     .lda = p->hidden,
+                                     .ldb = p->hidden,
+                                     .ldc = vocab,
+                                     .tb = true,
+                                     .alpha = 1.0f,
+                                     .ab = p->operand,
+                                     .c = GT_F32};
         GT_TRY(gt_onednn_run(&q, x, e, out, s->onednn));
     }
     return GT_OK;
@@ -50,8 +58,8 @@ static void run_tile(void *context, int task, int worker)
     gt_task_note(&j->error, tile(j, v0, gt_min_int(GT_HEAD_TILE, j->plan.embed->rows - v0), &s));
 }
 
-static gt_status head_logits(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed, void *buffer,
-                             size_t buffer_bytes, gt_dtype act)
+static gt_status head_logits(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed,
+                             void *buffer, size_t buffer_bytes, gt_dtype act)
 {
     job j = {.x = x, .error = GT_TASK_ERROR_INIT};
     const size_t pass = (size_t)gt_min_int(rows, GT_HEAD_GROUP), width = (size_t)hidden;
@@ -72,14 +80,14 @@ static gt_status head_logits(gt_exec *x, float *logits, const void *xf, int rows
     return GT_OK;
 }
 
-gt_status gt_head_logits_cpu_f32(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed,
-                                 void *buffer, size_t buffer_bytes)
+gt_status gt_head_logits_cpu_f32(gt_exec *x, float *logits, const void *xf, int rows, int hidden,
+                                 const gt_matrix *embed, void *buffer, size_t buffer_bytes)
 {
     return head_logits(x, logits, xf, rows, hidden, embed, buffer, buffer_bytes, GT_F32);
 }
 
-gt_status gt_head_logits_cpu_bf16(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed,
-                                  void *buffer, size_t buffer_bytes)
+gt_status gt_head_logits_cpu_bf16(gt_exec *x, float *logits, const void *xf, int rows, int hidden,
+                                  const gt_matrix *embed, void *buffer, size_t buffer_bytes)
 {
     return head_logits(x, logits, xf, rows, hidden, embed, buffer, buffer_bytes, GT_BF16);
 }

@@ -14,7 +14,8 @@ typedef struct {
     void (*tile_max)(const float *z, int vocab, int cols, int32_t first, float *best, int32_t *id);
     /* p = exp(z - most[c]); sum[c] += the tile's sum of p. p [vocab, cols]: float32 when wide, else bf16; rounded to bf16
      * either way when round. */
-    void (*tile_exp)(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide, bool round);
+    void (*tile_exp)(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide,
+                     bool round);
     /* out[v] = sum_c x[c] e[v, c], e [vocab, hidden] and x [hidden] of dtype t (GT_BF16 or GT_F32). */
     void (*row_dot)(float *out, const void *x, const void *e, gt_dtype t, int vocab, int hidden);
 } gt_xent_tiles;

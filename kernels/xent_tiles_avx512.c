@@ -30,8 +30,10 @@ static inline void tile_exp_as(const float *z, int vocab, int cols, const float 
             const size_t at = (size_t)v * (size_t)cols + (size_t)c;
             const __m512 e = gt_exp_ps(_mm512_sub_ps(_mm512_loadu_ps(z + at), m));
             total = _mm512_add_ps(total, e);
-            if (wide) _mm512_storeu_ps((float *)p + at, round ? gt_round_ps(e) : e);
-            else _mm256_storeu_si256((__m256i *)((uint16_t *)p + at), gt_narrow_ps(e));
+            if (wide)
+                _mm512_storeu_ps((float *)p + at, round ? gt_round_ps(e) : e);
+            else
+                _mm256_storeu_si256((__m256i *)((uint16_t *)p + at), gt_narrow_ps(e));
         }
         const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(total));
         const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(total, 1));
@@ -40,10 +42,13 @@ static inline void tile_exp_as(const float *z, int vocab, int cols, const float 
     }
 }
 
-static void tile_exp(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide, bool round)
+static void tile_exp(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide,
+                     bool round)
 {
-    if (!wide) tile_exp_as(z, vocab, cols, most, sum, p, false, true);
-    else tile_exp_as(z, vocab, cols, most, sum, p, true, round);
+    if (!wide)
+        tile_exp_as(z, vocab, cols, most, sum, p, false, true);
+    else
+        tile_exp_as(z, vocab, cols, most, sum, p, true, round);
 }
 
 static inline __m512 load(const void *p, gt_dtype t, size_t i, __mmask16 on)
@@ -71,8 +76,10 @@ static inline void row_dot_as(float *out, const void *x, const void *e, gt_dtype
 
 static void row_dot(float *out, const void *x, const void *e, gt_dtype t, int vocab, int hidden)
 {
-    if (t == GT_BF16) row_dot_as(out, x, e, GT_BF16, vocab, hidden);
-    else row_dot_as(out, x, e, GT_F32, vocab, hidden);
+    if (t == GT_BF16)
+        row_dot_as(out, x, e, GT_BF16, vocab, hidden);
+    else
+        row_dot_as(out, x, e, GT_F32, vocab, hidden);
 }
 
 const gt_xent_tiles gt_xent_tiles_avx512 = {tile_max, tile_exp, row_dot};

@@ -13,7 +13,8 @@ static void tile_max(const float *z, int vocab, int cols, int32_t first, float *
             }
 }
 
-static void tile_exp(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide, bool round)
+static void tile_exp(const float *z, int vocab, int cols, const float *most, double *sum, void *p, bool wide,
+                     bool round)
 {
     for (int v = 0; v < vocab; v++)
         for (int c = 0; c < cols; c++) {
@@ -21,8 +22,10 @@ static void tile_exp(const float *z, int vocab, int cols, const float *most, dou
             const float e = expf(z[at] - most[c]);
             sum[c] += (double)e;
             const uint16_t h = gt_f32_to_bf16(e);
-            if (!wide) ((uint16_t *)p)[at] = h;
-            else ((float *)p)[at] = round ? gt_bf16_to_f32(h) : e;
+            if (!wide)
+                ((uint16_t *)p)[at] = h;
+            else
+                ((float *)p)[at] = round ? gt_bf16_to_f32(h) : e;
         }
 }
 
@@ -39,8 +42,10 @@ static void row_dot(float *out, const void *x, const void *e, gt_dtype t, int vo
         const size_t row = (size_t)v * (size_t)hidden;
         int c = 0;
         for (; c + LANES <= hidden; c += LANES)
-            for (int l = 0; l < LANES; l++) lane[l] += value(x, t, (size_t)(c + l)) * value(e, t, row + (size_t)(c + l));
-        for (int l = 0; c + l < hidden; l++) lane[l] += value(x, t, (size_t)(c + l)) * value(e, t, row + (size_t)(c + l));
+            for (int l = 0; l < LANES; l++)
+                lane[l] += value(x, t, (size_t)(c + l)) * value(e, t, row + (size_t)(c + l));
+        for (int l = 0; c + l < hidden; l++)
+            lane[l] += value(x, t, (size_t)(c + l)) * value(e, t, row + (size_t)(c + l));
         float sum = 0.0f;
         for (int l = 0; l < LANES; l++) sum += lane[l];
         out[v] = sum;

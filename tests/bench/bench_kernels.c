@@ -70,7 +70,10 @@ static double raw_seconds(int threads, int m, int n, int k, bool tb, bool packed
     dnnl_dims_t da = {m, k}, db = {k, n}, dc = {m, n};
     dnnl_memory_desc_t a, b, c;
     raw_check(dnnl_memory_desc_init_by_tag(&a, 2, da, dnnl_bf16, dnnl_ab));
-    raw_check(dnnl_memory_desc_init_by_tag(&b, 2, db, dnnl_bf16, packed ? dnnl_format_tag_any : tb ? dnnl_ba : dnnl_ab));
+    raw_check(dnnl_memory_desc_init_by_tag(&b, 2, db, dnnl_bf16,
+                                           packed ? dnnl_format_tag_any
+                                           : tb   ? dnnl_ba
+                                                  : dnnl_ab));
     raw_check(dnnl_memory_desc_init_by_tag(&c, 2, dc, dnnl_bf16, dnnl_ab));
     dnnl_matmul_desc_t desc;
     raw_check(dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c));
@@ -79,7 +82,8 @@ static double raw_seconds(int threads, int m, int n, int k, bool tb, bool packed
     dnnl_primitive_t primitive;
     raw_check(dnnl_primitive_create(&primitive, pd));
     const dnnl_memory_desc_t *wd = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    void *x = random_bf16((size_t)m * (size_t)k), *w = random_bf16(dnnl_memory_desc_get_size(wd) / 2), *y = random_bf16((size_t)m * (size_t)n);
+    void *x = random_bf16((size_t)m * (size_t)k), *w = random_bf16(dnnl_memory_desc_get_size(wd) / 2),
+         *y = random_bf16((size_t)m * (size_t)n);
     dnnl_memory_t mx, mw, my;
     raw_check(dnnl_memory_create(&mx, &a, engine, x));
     raw_check(dnnl_memory_create(&mw, wd, engine, w));
@@ -120,8 +124,14 @@ static void bench_open(bench *b, int threads)
 {
     stop_on(gt_kernels_get(&b->k, GT_BACKEND_CPU, GT_BF16));
     stop_on(gt_pool_create(&b->pool, threads));
-    const gt_kernel_dims dims = {.hidden = 5376, .inter = 21504, .heads = 32, .kv_heads = 16, .head_dim = 256, .vocab = 262144,
-                                 .max_tokens = 8192, .lora_rank = 64};
+    const gt_kernel_dims dims = {.hidden = 5376,
+                                 .inter = 21504,
+                                 .heads = 32,
+                                 .kv_heads = 16,
+                                 .head_dim = 256,
+                                 .vocab = 262144,
+                                 .max_tokens = 8192,
+                                 .lora_rank = 64};
     b->threads = threads;
     b->x.pool = b->pool;
     b->x.scratch_stride = gt_align_up(b->k->scratch_bytes(&dims), 64);
@@ -157,7 +167,15 @@ static double our_seconds(bench *b, gt_gemm g)
 
 static double project(bench *b, int m, int n, int k, bool tb)
 {
-    return our_seconds(b, (gt_gemm){.m = m, .n = n, .k = k, .lda = k, .ldb = tb ? k : n, .ldc = n, .tb = tb, .alpha = 1.0f, .c_dtype = GT_BF16});
+    return our_seconds(b, (gt_gemm){.m = m,
+                                    .n = n,
+                                    .k = k,
+                                    .lda = k,
+                                    .ldb = tb ? k : n,
+                                    .ldc = n,
+                                    .tb = tb,
+                                    .alpha = 1.0f,
+                                    .c_dtype = GT_BF16});
 }
 
 typedef struct {
@@ -165,7 +183,7 @@ typedef struct {
     int n, k; /* forward: y [T, n] = x [T, k] W^T */
 } projection;
 
-static const projection small[] = {{"q", 1024, 640}, {"k", 256, 640}, {"v", 256, 640}, {"o", 640, 1024},
+static const projection small[] = {{"q", 1024, 640},    {"k", 256, 640},   {"v", 256, 640},    {"o", 640, 1024},
                                    {"gate", 2048, 640}, {"up", 2048, 640}, {"down", 640, 2048}};
 enum { PROJECTIONS = 7 };
 
@@ -177,16 +195,20 @@ static void gemm_at(bench *b, int tokens)
         for (int back = 0; back < 2; back++) {
             const int n = back ? small[i].k : small[i].n, k = back ? small[i].n : small[i].k, times = back ? 1 : 2;
             const double flops = 2.0 * tokens * n * k, o = project(b, tokens, n, k, !back);
-            const double r = raw_seconds(b->threads, tokens, n, k, !back, false), q = raw_seconds(b->threads, tokens, n, k, !back, true);
-            printf("%5d tokens %-4s %s %5d <- %5d   ours %6.1f   oneDNN %6.1f   packed %6.1f   ours/oneDNN %.3f\n", tokens,
-                   small[i].name, back ? "dx" : "y ", n, k, flops / o / 1e9, flops / r / 1e9, flops / q / 1e9, r / o);
+            const double r = raw_seconds(b->threads, tokens, n, k, !back, false),
+                         q = raw_seconds(b->threads, tokens, n, k, !back, true);
+            printf("%5d tokens %-4s %s %5d <- %5d   ours %6.1f   oneDNN %6.1f   packed %6.1f   ours/oneDNN %.3f\n",
+                   tokens, small[i].name, back ? "dx" : "y ", n, k, flops / o / 1e9, flops / r / 1e9, flops / q / 1e9,
+                   r / o);
             ops += flops * times;
             ours += o * times;
             plain += r * times;
             packed += q * times;
         }
-    printf("%5d tokens, %d threads, weighted by time: ours %.1f, oneDNN %.1f, packed %.1f; ours is %.3f of the better\n", tokens,
-           b->threads, ops / ours / 1e9, ops / plain / 1e9, ops / packed / 1e9, (plain < packed ? plain : packed) / ours);
+    printf(
+        "%5d tokens, %d threads, weighted by time: ours %.1f, oneDNN %.1f, packed %.1f; ours is %.3f of the better\n",
+        tokens, b->threads, ops / ours / 1e9, ops / plain / 1e9, ops / packed / 1e9,
+        (plain < packed ? plain : packed) / ours);
 }
 
 static void adapters_at(bench *b, int tokens)
@@ -195,16 +217,56 @@ static void adapters_at(bench *b, int tokens)
         const char *name;
         gt_gemm g;
     } p[] = {
-        {"t = x A^T", {.m = tokens, .n = 16, .k = 640, .lda = 640, .ldb = 640, .ldc = 16, .tb = true, .alpha = 1, .c_dtype = GT_BF16}},
-        {"y += s t B^T", {.m = tokens, .n = 1024, .k = 16, .lda = 16, .ldb = 16, .ldc = 1024, .tb = true, .alpha = 2, .beta = 1, .c_dtype = GT_BF16}},
-        {"dt = s dy B", {.m = tokens, .n = 16, .k = 1024, .lda = 1024, .ldb = 16, .ldc = 16, .alpha = 2, .c_dtype = GT_BF16}},
-        {"dA = dt^T x", {.m = 16, .n = 640, .k = tokens, .lda = 16, .ldb = 640, .ldc = 640, .ta = true, .alpha = 1, .c_dtype = GT_F32}},
-        {"dB = dy^T t", {.m = 1024, .n = 16, .k = tokens, .lda = 1024, .ldb = 16, .ldc = 16, .ta = true, .alpha = 1, .c_dtype = GT_F32}},
-        {"dx += dt A", {.m = tokens, .n = 640, .k = 16, .lda = 16, .ldb = 640, .ldc = 640, .alpha = 1, .beta = 1, .c_dtype = GT_F32}},
+        {"t = x A^T",
+         {.m = tokens,
+          .n = 16,
+          .k = 640,
+          .lda = 640,
+          .ldb = 640,
+          .ldc = 16,
+          .tb = true,
+          .alpha = 1,
+          .c_dtype = GT_BF16}},
+        {"y += s t B^T",
+         {.m = tokens,
+          .n = 1024,
+          .k = 16,
+          .lda = 16,
+          .ldb = 16,
+          .ldc = 1024,
+          .tb = true,
+          .alpha = 2,
+          .beta = 1,
+          .c_dtype = GT_BF16}},
+        {"dt = s dy B",
+         {.m = tokens, .n = 16, .k = 1024, .lda = 1024, .ldb = 16, .ldc = 16, .alpha = 2, .c_dtype = GT_BF16}},
+        {"dA = dt^T x",
+         {.m = 16,
+          .n = 640,
+          .k = tokens,
+          .lda = 16,
+          .ldb = 640,
+          .ldc = 640,
+          .ta = true,
+          .alpha = 1,
+          .c_dtype = GT_F32}},
+        {"dB = dy^T t",
+         {.m = 1024,
+          .n = 16,
+          .k = tokens,
+          .lda = 1024,
+          .ldb = 16,
+          .ldc = 16,
+          .ta = true,
+          .alpha = 1,
+          .c_dtype = GT_F32}},
+        {"dx += dt A",
+         {.m = tokens, .n = 640, .k = 16, .lda = 16, .ldb = 640, .ldc = 640, .alpha = 1, .beta = 1, .c_dtype = GT_F32}},
     };
     for (size_t i = 0; i < sizeof p / sizeof *p; i++) {
         const double s = our_seconds(b, p[i].g);
-        printf("%5d tokens r 16 %-13s %8.1f us %6.1f GFLOP/s\n", tokens, p[i].name, s * 1e6, 2.0 * p[i].g.m * p[i].g.n * p[i].g.k / s / 1e9);
+        printf("%5d tokens r 16 %-13s %8.1f us %6.1f GFLOP/s\n", tokens, p[i].name, s * 1e6,
+               2.0 * p[i].g.m * p[i].g.n * p[i].g.k / s / 1e9);
     }
 }
 
@@ -219,13 +281,24 @@ static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, i
     double pairs = 0.0;
     for (int i = 0; i < docs; i++) {
         const size_t at = (size_t)i * (size_t)len * (size_t)(kv_heads * d);
-        span[i] = (gt_attn_span){i * len, len, 0, {.k = (uint16_t *)k + at, .v = (uint16_t *)v + at, .stride = kv_heads * d, .len = len}};
+        span[i] = (gt_attn_span){
+            i * len, len, 0, {.k = (uint16_t *)k + at, .v = (uint16_t *)v + at, .stride = kv_heads * d, .len = len}};
         for (int t = 0; t < len; t++) pairs += window > 0 && t + 1 > window ? window : t + 1;
     }
-    const gt_attn a = {.heads = heads, .kv_heads = kv_heads, .head_dim = d, .window = window, .scale = 0.0625f, .span_count = docs,
-                       .span = span, .q = q, .q_stride = heads * d, .o = o, .lse = lse};
+    const gt_attn a = {.heads = heads,
+                       .kv_heads = kv_heads,
+                       .head_dim = d,
+                       .window = window,
+                       .scale = 0.0625f,
+                       .span_count = docs,
+                       .span = span,
+                       .q = q,
+                       .q_stride = heads * d,
+                       .o = o,
+                       .lse = lse};
     const gt_kernel_dims dims = {.heads = heads, .kv_heads = kv_heads, .head_dim = d, .max_tokens = rows};
-    gt_attn_grad g = {.fwd = a, .d_o = d_o, .dq = dq, .dk = dk, .dv = dv, .buffer_bytes = b->k->attention_bwd_buffer_bytes(&dims)};
+    gt_attn_grad g = {
+        .fwd = a, .d_o = d_o, .dq = dq, .dk = dk, .dv = dv, .buffer_bytes = b->k->attention_bwd_buffer_bytes(&dims)};
     g.buffer = aligned_alloc(64, gt_align_up(g.buffer_bytes + 64, 64));
     double forward = 1e30, backward = 1e30;
     for (int i = 0; i < 6; i++) {
@@ -238,9 +311,10 @@ static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, i
         t = now() - t;
         if (i > 0 && t < backward) backward = t;
     }
-    printf("%d x %5d tokens, %2d/%2d heads of %d, window %4d: forward %8.2f ms %6.1f GFLOP/s, backward %8.2f ms %6.1f GFLOP/s (visible pairs)\n",
-           docs, len, heads, kv_heads, d, window, forward * 1e3, 4.0 * pairs * heads * d / forward / 1e9, backward * 1e3,
-           10.0 * pairs * heads * d / backward / 1e9);
+    printf("%d x %5d tokens, %2d/%2d heads of %d, window %4d: forward %8.2f ms %6.1f GFLOP/s, backward %8.2f ms %6.1f "
+           "GFLOP/s (visible pairs)\n",
+           docs, len, heads, kv_heads, d, window, forward * 1e3, 4.0 * pairs * heads * d / forward / 1e9,
+           backward * 1e3, 10.0 * pairs * heads * d / backward / 1e9);
     void *all[] = {q, k, v, o, d_o, dq, dk, dv, lse, span, g.buffer};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
@@ -252,10 +326,19 @@ static void head_at(bench *b, int rows, const gt_matrix *e)
     int32_t *target = malloc((size_t)rows * sizeof *target);
     for (int i = 0; i < rows; i++) target[i] = i * 1000;
     double *loss = malloc((size_t)rows * sizeof *loss);
-    float *dxf = malloc((size_t)rows * (size_t)hidden * sizeof *dxf), *logits = malloc((size_t)rows * (size_t)vocab * sizeof *logits);
+    float *dxf = malloc((size_t)rows * (size_t)hidden * sizeof *dxf),
+          *logits = malloc((size_t)rows * (size_t)vocab * sizeof *logits);
     const size_t bytes = b->k->head_buffer_bytes(rows, hidden, vocab);
     void *buffer = aligned_alloc(64, gt_align_up(bytes + 64, 64));
-    const gt_head_loss l = {.xf = xf, .rows = rows, .hidden = hidden, .embed = e, .target = target, .loss = loss, .dxf = dxf, .buffer = buffer, .buffer_bytes = bytes};
+    const gt_head_loss l = {.xf = xf,
+                            .rows = rows,
+                            .hidden = hidden,
+                            .embed = e,
+                            .target = target,
+                            .loss = loss,
+                            .dxf = dxf,
+                            .buffer = buffer,
+                            .buffer_bytes = bytes};
     double best = 1e30, z = 1e30;
     for (int i = 0; i < 4; i++) {
         double t = now();
@@ -268,8 +351,10 @@ static void head_at(bench *b, int rows, const gt_matrix *e)
         if (i > 0 && t < z) z = t;
     }
     const double read = (double)vocab * hidden * 2.0;
-    printf("head %4d rows: loss and gradient %7.2f ms %6.1f GFLOP/s (buffer %.1f MiB); logits %7.2f ms %6.1f GFLOP/s, E at %.1f GB/s\n", rows,
-           best * 1e3, 2.0 * read * rows / best / 1e9, (double)bytes / 1048576.0, z * 1e3, read * rows / z / 1e9, read / z / 1e9);
+    printf("head %4d rows: loss and gradient %7.2f ms %6.1f GFLOP/s (buffer %.1f MiB); logits %7.2f ms %6.1f GFLOP/s, "
+           "E at %.1f GB/s\n",
+           rows, best * 1e3, 2.0 * read * rows / best / 1e9, (double)bytes / 1048576.0, z * 1e3, read * rows / z / 1e9,
+           read / z / 1e9);
     void *all[] = {xf, target, loss, dxf, logits, buffer};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
@@ -284,7 +369,8 @@ static void rate(int threads, int tokens)
             plain += raw_seconds(threads, tokens, n, k, !back, false) * times;
             packed += raw_seconds(threads, tokens, n, k, !back, true) * times;
         }
-    printf("{\"threads\": %d, \"tokens\": %d, \"onednn_gflops\": %.1f, \"onednn_packed_gflops\": %.1f}\n", threads, tokens, ops / plain / 1e9, ops / packed / 1e9);
+    printf("{\"threads\": %d, \"tokens\": %d, \"onednn_gflops\": %.1f, \"onednn_packed_gflops\": %.1f}\n", threads,
+           tokens, ops / plain / 1e9, ops / packed / 1e9);
 }
 
 int main(int argc, char **argv)

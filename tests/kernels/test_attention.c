@@ -21,7 +21,10 @@ typedef struct {
     document doc[4];
 } setting;
 
-#define WHOLE(n) {n, 0, n, 0}
+#define WHOLE(n)                                                                                                       \
+    {                                                                                                                  \
+        n, 0, n, 0                                                                                                     \
+    }
 
 /* Training: keys are the queries'. The 270M's heads, the 27B's, tiny and odd ones; windows that cut inside, at and across the
  * blocks of 64 keys; packed documents; lengths 1, 63, 64, 65 and beyond one run of 256. */
@@ -65,7 +68,10 @@ typedef struct {
     float *lse;
 } result;
 
-static size_t size_of(gt_dtype t) { return t == GT_BF16 ? 2 : 4; }
+static size_t size_of(gt_dtype t)
+{
+    return t == GT_BF16 ? 2 : 4;
+}
 
 static void *random_array(gt_dtype t, size_t count, uint64_t seed, float scale)
 {
@@ -104,8 +110,12 @@ static void lay_out(problem *p, bool train)
     for (int i = 0; i < s->count; i++) {
         const document *d = &s->doc[i];
         const size_t at = (size_t)((train ? row : key) * p->kv_stride) * size_of(p->act);
-        gt_kv_view kv = {.k = (char *)p->k + at, .v = (char *)p->v + at, .page_tokens = s->pages, .stride = p->kv_stride,
-                         .len = d->kv_len, .pos = d->kv_pos};
+        gt_kv_view kv = {.k = (char *)p->k + at,
+                         .v = (char *)p->v + at,
+                         .page_tokens = s->pages,
+                         .stride = p->kv_stride,
+                         .len = d->kv_len,
+                         .pos = d->kv_pos};
         if (s->pages > 0) {
             const int pages = (d->kv_len + s->pages - 1) / s->pages;
             for (int g = 0; g < pages; g++) { /* in reverse order in memory: pages need not follow each other */
@@ -150,9 +160,18 @@ static void result_free(result *r)
 static gt_attn call(const problem *p, const result *r)
 {
     const setting *s = p->s;
-    return (gt_attn){.heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->d, .window = s->window,
-                     .bidirectional = s->bidirectional, .scale = 0.8f / sqrtf((float)s->d), .span_count = s->count,
-                     .span = p->span, .q = p->q, .q_stride = p->q_stride, .o = r->o, .lse = r->lse};
+    return (gt_attn){.heads = s->heads,
+                     .kv_heads = s->kv_heads,
+                     .head_dim = s->d,
+                     .window = s->window,
+                     .bidirectional = s->bidirectional,
+                     .scale = 0.8f / sqrtf((float)s->d),
+                     .span_count = s->count,
+                     .span = p->span,
+                     .q = p->q,
+                     .q_stride = p->q_stride,
+                     .o = r->o,
+                     .lse = r->lse};
 }
 
 /* Runs forward, and backward too when train. */
@@ -165,21 +184,27 @@ static void run(const problem *p, result *r, bool ref, int threads, bool train)
         longest = gt_max_int(longest, s->doc[i].kv_len);
         rows += s->doc[i].q_len;
     }
-    x.scratch_stride = gt_align_up(ref ? gt_attention_ref_scratch(longest, s->d)
-                                       : gt_max_size(gt_attention_cpu_scratch(longest, s->d), gt_attention_bwd_cpu_scratch(s->d)), 64);
+    x.scratch_stride =
+        gt_align_up(ref ? gt_attention_ref_scratch(longest, s->d)
+                        : gt_max_size(gt_attention_cpu_scratch(longest, s->d), gt_attention_bwd_cpu_scratch(s->d)),
+                    64);
     x.scratch = aligned_alloc(64, x.scratch_stride * (size_t)threads);
     assert_ok(gt_pool_create(&x.pool, threads));
     const gt_attn a = call(p, r);
-    if (p->act == GT_BF16) assert_ok((ref ? gt_attention_ref_bf16 : gt_attention_cpu_bf16)(&x, &a));
-    else assert_ok((ref ? gt_attention_ref_f32 : gt_attention_cpu_f32)(&x, &a));
+    if (p->act == GT_BF16)
+        assert_ok((ref ? gt_attention_ref_bf16 : gt_attention_cpu_bf16)(&x, &a));
+    else
+        assert_ok((ref ? gt_attention_ref_f32 : gt_attention_cpu_f32)(&x, &a));
     if (train) {
         const gt_kernel_dims dims = {.heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->d, .max_tokens = rows};
         gt_attn_grad g = {.fwd = a, .d_o = p->d_o, .dq = r->dq, .dk = r->dk, .dv = r->dv};
         g.buffer_bytes = gt_attention_bwd_cpu_buffer_bytes(&dims);
         g.buffer = aligned_alloc(64, gt_align_up(g.buffer_bytes + 64, 64));
         memset(g.buffer, 0xff, g.buffer_bytes); /* NaN: nothing may be read that was not written */
-        if (p->act == GT_BF16) assert_ok((ref ? gt_attention_bwd_ref_bf16 : gt_attention_bwd_cpu_bf16)(&x, &g));
-        else assert_ok((ref ? gt_attention_bwd_ref_f32 : gt_attention_bwd_cpu_f32)(&x, &g));
+        if (p->act == GT_BF16)
+            assert_ok((ref ? gt_attention_bwd_ref_bf16 : gt_attention_bwd_cpu_bf16)(&x, &g));
+        else
+            assert_ok((ref ? gt_attention_bwd_ref_f32 : gt_attention_bwd_cpu_f32)(&x, &g));
         free(g.buffer);
     }
     gt_pool_destroy(x.pool);
@@ -200,7 +225,10 @@ static double relative_difference(gt_dtype t, const void *got, const void *want,
 
 /* float32: sums in another order. bf16: half a unit is 2^-9 relative, 0.1 % root-mean-square over random mantissas, and a
  * score or probability that falls to the other side of a rounding adds as much again. */
-static double allowed(gt_dtype t) { return t == GT_BF16 ? 6e-3 : 2e-5; }
+static double allowed(gt_dtype t)
+{
+    return t == GT_BF16 ? 6e-3 : 2e-5;
+}
 
 static void compare(const problem *p, const result *got, const result *want, bool train, const char *what, int index)
 {
@@ -215,11 +243,13 @@ static void compare(const problem *p, const result *got, const result *want, boo
              {"dk", relative_difference(p->act, got->dk, want->dk, train ? kv : 0)},
              {"dv", relative_difference(p->act, got->dv, want->dv, train ? kv : 0)}};
     for (size_t i = 0; i < sizeof e / sizeof *e; i++)
-        if (!(e[i].error <= limit)) fail_msg("%s %d (%s): %s differs by %.3g", what, index, gt_dtype_name(p->act), e[i].name, e[i].error);
+        if (!(e[i].error <= limit))
+            fail_msg("%s %d (%s): %s differs by %.3g", what, index, gt_dtype_name(p->act), e[i].name, e[i].error);
     for (int i = 0; i < p->rows * s->heads; i++) {
         if (isinf(want->lse[i]) && got->lse[i] == want->lse[i]) continue;
         if (!(fabs((double)got->lse[i] - want->lse[i]) <= (p->act == GT_BF16 ? 2e-2 : 2e-5)))
-            fail_msg("%s %d: lse[%d] is %.9g, expected %.9g", what, index, i, (double)got->lse[i], (double)want->lse[i]);
+            fail_msg("%s %d: lse[%d] is %.9g, expected %.9g", what, index, i, (double)got->lse[i],
+                     (double)want->lse[i]);
     }
 }
 
@@ -291,7 +321,8 @@ static void a_document_does_not_see_its_neighbours(void **state)
     run(&p, &after, false, 2, true);
     const size_t o = 70 * 4 * 64;
     assert_memory_equal((uint16_t *)before.o + o, (uint16_t *)after.o + o, 90 * 4 * 64 * 2);
-    assert_memory_equal((uint16_t *)before.dq + 70 * p.q_stride, (uint16_t *)after.dq + 70 * p.q_stride, (size_t)(90 * p.q_stride) * 2);
+    assert_memory_equal((uint16_t *)before.dq + 70 * p.q_stride, (uint16_t *)after.dq + 70 * p.q_stride,
+                        (size_t)(90 * p.q_stride) * 2);
     result_free(&before);
     result_free(&after);
     problem_free(&p);

@@ -16,13 +16,14 @@ typedef struct {
 
 /* Empty, one, odd, tiny heads, the 270M's projections and adapters, tokens summed over (ta), more than one tile each way. */
 static const shape shapes[] = {
-    {0, 5, 7, false, true, 0},       {5, 0, 7, false, true, 0},      {3, 4, 0, false, false, 1},   {1, 1, 1, false, true, 0},
-    {1, 1, 1, true, false, 3},       {1, 640, 33, false, true, 0},   {1, 300, 640, false, true, 0}, {2, 3, 5, false, false, 1},
-    {7, 13, 6, false, true, 3},      {7, 13, 6, false, false, 0},    {33, 17, 65, true, false, 2}, {5, 9, 31, true, true, 1},
-    {49, 64, 64, false, true, 0},    {100, 256, 640, false, true, 0}, {203, 1024, 64, false, true, 0},
-    {203, 64, 1024, false, false, 0}, {391, 640, 96, false, true, 0}, {385, 48, 640, false, false, 5},
-    {97, 2100, 72, false, true, 0},  {60, 2100, 72, false, false, 9}, {16, 640, 777, true, false, 0},
-    {1024, 16, 203, true, false, 0}, {300, 290, 1100, true, false, 4}, {64, 8, 1027, true, true, 0},
+    {0, 5, 7, false, true, 0},        {5, 0, 7, false, true, 0},        {3, 4, 0, false, false, 1},
+    {1, 1, 1, false, true, 0},        {1, 1, 1, true, false, 3},        {1, 640, 33, false, true, 0},
+    {1, 300, 640, false, true, 0},    {2, 3, 5, false, false, 1},       {7, 13, 6, false, true, 3},
+    {7, 13, 6, false, false, 0},      {33, 17, 65, true, false, 2},     {5, 9, 31, true, true, 1},
+    {49, 64, 64, false, true, 0},     {100, 256, 640, false, true, 0},  {203, 1024, 64, false, true, 0},
+    {203, 64, 1024, false, false, 0}, {391, 640, 96, false, true, 0},   {385, 48, 640, false, false, 5},
+    {97, 2100, 72, false, true, 0},   {60, 2100, 72, false, false, 9},  {16, 640, 777, true, false, 0},
+    {1024, 16, 203, true, false, 0},  {300, 290, 1100, true, false, 4}, {64, 8, 1027, true, true, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -48,7 +49,10 @@ static void runner_free(runner *r)
     free(r->x.scratch);
 }
 
-static float get(gt_dtype t, const void *p, size_t i) { return t == GT_BF16 ? gt_bf16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i]; }
+static float get(gt_dtype t, const void *p, size_t i)
+{
+    return t == GT_BF16 ? gt_bf16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i];
+}
 
 /* count random elements of dtype t, malloc'ed. */
 static void *random_array(gt_dtype t, size_t count, uint64_t seed)
@@ -74,8 +78,17 @@ static problem problem_new(const shape *s, gt_dtype act, gt_dtype c_dtype, float
     problem p = {.act = act};
     const int a_rows = s->ta ? s->k : s->m, a_cols = s->ta ? s->m : s->k;
     const int b_rows = s->tb ? s->n : s->k, b_cols = s->tb ? s->k : s->n;
-    p.g = (gt_gemm){.m = s->m, .n = s->n, .k = s->k, .lda = a_cols + s->pad, .ldb = b_cols + s->pad, .ldc = s->n + s->pad,
-                    .ta = s->ta, .tb = s->tb, .alpha = alpha, .beta = beta, .c_dtype = c_dtype};
+    p.g = (gt_gemm){.m = s->m,
+                    .n = s->n,
+                    .k = s->k,
+                    .lda = a_cols + s->pad,
+                    .ldb = b_cols + s->pad,
+                    .ldc = s->n + s->pad,
+                    .ta = s->ta,
+                    .tb = s->tb,
+                    .alpha = alpha,
+                    .beta = beta,
+                    .c_dtype = c_dtype};
     p.g.a = random_array(act, (size_t)(a_rows * p.g.lda), 1);
     p.g.b = random_array(act, (size_t)(b_rows * p.g.ldb), 2);
     p.c_count = (size_t)(s->m * p.g.ldc);
@@ -92,7 +105,10 @@ static void problem_free(problem *p)
     free(p->c_before);
 }
 
-static size_t c_bytes(const problem *p) { return p->c_count * (p->g.c_dtype == GT_BF16 ? 2 : 4); }
+static size_t c_bytes(const problem *p)
+{
+    return p->c_count * (p->g.c_dtype == GT_BF16 ? 2 : 4);
+}
 
 static void run(const problem *p, runner *r)
 {
@@ -119,11 +135,11 @@ static void check(const problem *p)
                 sum += (double)get(p->act, g->a, (size_t)(g->ta ? t * g->lda + i : i * g->lda + t)) *
                        get(p->act, g->b, (size_t)(g->tb ? j * g->ldb + t : t * g->ldb + j));
             const double want = g->alpha * sum + (g->beta != 0.0f ? before : 0.0);
-            const double limit = 1.2e-7 * (g->k + 8) * fabs(g->alpha) +
-                                 (g->c_dtype == GT_BF16 ? fabs(want) / 256.0 : 0.0);
+            const double limit =
+                1.2e-7 * (g->k + 8) * fabs(g->alpha) + (g->c_dtype == GT_BF16 ? fabs(want) / 256.0 : 0.0);
             if (!(fabs(got - want) <= limit))
-                fail_msg("%d x %d x %d ta %d tb %d %s: C[%d,%d] is %.9g, expected %.9g +- %.3g", g->m, g->n, g->k, g->ta,
-                         g->tb, gt_dtype_name(g->c_dtype), i, j, got, want, limit);
+                fail_msg("%d x %d x %d ta %d tb %d %s: C[%d,%d] is %.9g, expected %.9g +- %.3g", g->m, g->n, g->k,
+                         g->ta, g->tb, gt_dtype_name(g->c_dtype), i, j, got, want, limit);
         }
 }
 
@@ -135,7 +151,8 @@ static void products_agree_with_double_loops(void **state)
     for (int s = 0; s < SHAPES; s++)
         for (int t = 0; t < 3; t++)
             for (int v = 0; v < 3; v++) {
-                problem p = problem_new(&shapes[s], types[t][0], types[t][1], v == 2 ? 2.0f : 1.0f, v > 0 ? 1.0f : 0.0f);
+                problem p =
+                    problem_new(&shapes[s], types[t][0], types[t][1], v == 2 ? 2.0f : 1.0f, v > 0 ? 1.0f : 0.0f);
                 run(&p, &r);
                 check(&p);
                 problem_free(&p);

@@ -16,9 +16,9 @@ typedef struct {
 /* Empty, one, odd; vocabularies of one tile, of many with a part at the end, of more tiles than sections; groups of rows that
  * are whole, part and several; an embedding in blocks. */
 static const shape shapes[] = {
-    {0, 8, 20, GT_F32},     {1, 1, 1, GT_F32},     {1, 33, 300, GT_BF16},     {7, 6, 777, GT_F32},   {17, 64, 520, GT_BF16},
-    {64, 40, 300, GT_F32},  {65, 32, 257, GT_BF16}, {130, 16, 1030, GT_BF16}, {5, 64, 17000, GT_Q8_0}, {3, 640, 2000, GT_BF16},
-    {300, 24, 600, GT_BF16}, /* more than one pass */
+    {0, 8, 20, GT_F32},      {1, 1, 1, GT_F32},       {1, 33, 300, GT_BF16},   {7, 6, 777, GT_F32},
+    {17, 64, 520, GT_BF16},  {64, 40, 300, GT_F32},   {65, 32, 257, GT_BF16},  {130, 16, 1030, GT_BF16},
+    {5, 64, 17000, GT_Q8_0}, {3, 640, 2000, GT_BF16}, {300, 24, 600, GT_BF16}, /* more than one pass */
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -49,7 +49,8 @@ static void *stored_as(gt_dtype t, const float *f, size_t n)
     }
     float *copy = malloc(n * 4 + 4);
     memcpy(copy, f, n * 4);
-    if (t == GT_BF16) for (size_t i = 0; i < n; i++) ((uint16_t *)(void *)copy)[i] = gt_f32_to_bf16(f[i]);
+    if (t == GT_BF16)
+        for (size_t i = 0; i < n; i++) ((uint16_t *)(void *)copy)[i] = gt_f32_to_bf16(f[i]);
     return copy;
 }
 
@@ -80,7 +81,8 @@ static void problem_free(problem *p)
 static result result_new(const shape *s)
 {
     const size_t r = (size_t)s->rows + 1;
-    return (result){calloc(r, sizeof(double)), calloc(r, 4), calloc(r * (size_t)s->hidden, 4), calloc(r * (size_t)s->vocab, 4)};
+    return (result){calloc(r, sizeof(double)), calloc(r, 4), calloc(r * (size_t)s->hidden, 4),
+                    calloc(r * (size_t)s->vocab, 4)};
 }
 
 static void result_free(result *r)
@@ -99,8 +101,9 @@ typedef struct {
 
 static head head_of(gt_dtype act, bool ref)
 {
-    if (ref) return act == GT_BF16 ? (head){gt_head_loss_ref_bf16, gt_head_logits_ref_bf16, gt_head_buffer_bytes_ref}
-                                   : (head){gt_head_loss_ref_f32, gt_head_logits_ref_f32, gt_head_buffer_bytes_ref};
+    if (ref)
+        return act == GT_BF16 ? (head){gt_head_loss_ref_bf16, gt_head_logits_ref_bf16, gt_head_buffer_bytes_ref}
+                              : (head){gt_head_loss_ref_f32, gt_head_logits_ref_f32, gt_head_buffer_bytes_ref};
     return act == GT_BF16 ? (head){gt_head_loss_cpu_bf16, gt_head_logits_cpu_bf16, gt_head_buffer_bytes_cpu_bf16}
                           : (head){gt_head_loss_cpu_f32, gt_head_logits_cpu_f32, gt_head_buffer_bytes_cpu_f32};
 }
@@ -115,8 +118,16 @@ static void run(const problem *p, result *r, bool ref, int threads)
     const size_t bytes = h.bytes(s->rows, s->hidden, s->vocab);
     void *buffer = aligned_alloc(64, gt_align_up(bytes + 64, 64));
     memset(buffer, 0xff, bytes); /* NaN: nothing may be read that was not written */
-    const gt_head_loss l = {.xf = p->xf, .rows = s->rows, .hidden = s->hidden, .embed = &p->e, .target = p->target, .loss = r->loss,
-                            .argmax = r->argmax, .dxf = r->dxf, .buffer = buffer, .buffer_bytes = bytes};
+    const gt_head_loss l = {.xf = p->xf,
+                            .rows = s->rows,
+                            .hidden = s->hidden,
+                            .embed = &p->e,
+                            .target = p->target,
+                            .loss = r->loss,
+                            .argmax = r->argmax,
+                            .dxf = r->dxf,
+                            .buffer = buffer,
+                            .buffer_bytes = bytes};
     assert_ok(h.loss(&x, &l));
     assert_ok(h.logits(&x, r->logits, p->xf, s->rows, s->hidden, &p->e, buffer, bytes));
     free(buffer);
@@ -144,10 +155,12 @@ static void loss_gradient_and_logits_agree_with_the_reference(void **state)
                     fail_msg("shape %d row %d: argmax %d, expected %d", i, r, got.argmax[r], want.argmax[r]);
             }
             const size_t nx = (size_t)s->rows * (size_t)s->hidden, nz = (size_t)s->rows * (size_t)s->vocab;
-            const double logits = max_abs_diff(got.logits, want.logits, nz), dxf = s->rows ? rel_l2_diff(got.dxf, want.dxf, nx) : 0.0;
+            const double logits = max_abs_diff(got.logits, want.logits, nz),
+                         dxf = s->rows ? rel_l2_diff(got.dxf, want.dxf, nx) : 0.0;
             /* one row of a vocabulary of one has a zero gradient: nothing to be relative to */
             if (!(logits <= 1e-4)) fail_msg("shape %d: logits differ by %.3g", i, logits);
-            if (s->vocab > 1 && !(dxf <= (b ? 3e-3 : 1e-5))) fail_msg("shape %d %s: dxf differs by %.3g", i, b ? "bf16" : "f32", dxf);
+            if (s->vocab > 1 && !(dxf <= (b ? 3e-3 : 1e-5)))
+                fail_msg("shape %d %s: dxf differs by %.3g", i, b ? "bf16" : "f32", dxf);
             result_free(&want);
             result_free(&got);
             problem_free(&p);
@@ -228,8 +241,14 @@ static void the_loss_alone_needs_neither_gradient_nor_argmax(void **state)
     x.scratch = aligned_alloc(64, x.scratch_stride);
     const size_t bytes = gt_head_buffer_bytes_cpu_bf16(s->rows, s->hidden, s->vocab);
     void *buffer = aligned_alloc(64, gt_align_up(bytes, 64));
-    gt_head_loss l = {.xf = p.xf, .rows = s->rows, .hidden = s->hidden, .embed = &p.e, .target = p.target, .loss = got.loss,
-                      .buffer = buffer, .buffer_bytes = bytes};
+    gt_head_loss l = {.xf = p.xf,
+                      .rows = s->rows,
+                      .hidden = s->hidden,
+                      .embed = &p.e,
+                      .target = p.target,
+                      .loss = got.loss,
+                      .buffer = buffer,
+                      .buffer_bytes = bytes};
     assert_ok(gt_head_loss_cpu_bf16(&x, &l));
     assert_memory_equal(want.loss, got.loss, (size_t)s->rows * sizeof(double));
     l.buffer_bytes = bytes - 1;
