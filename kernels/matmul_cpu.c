@@ -1,7 +1,7 @@
 /* matmul_cpu.c - products cut into tiles that depend on the shape alone, one oneDNN call each, over our own threads.
  *
  * oneDNN copies the right operand into its own order on every call, which costs about 0.04 ns an element against
- * 0.009 ns for each row multiplied with it, so tiles are 96 to 192 rows high (2 to 4 % lost) and, while the
+ * 0.009 ns for each row multiplied with it, so tiles are 96 to 256 rows high (2 to 4 % lost) and, while the
  * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels. */
 #include "matmul_cpu.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum {
-    ROWS = 192,              /* highest tile */
+    ROWS = 256,              /* highest tile */
     ROWS_MIN = 96,           /* lower ones only where there is nothing more to share out */
     UNIT = 8,                /* tile heights are multiples of it, the last tile's apart: few distinct shapes */
     WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
