@@ -1,125 +1,160 @@
-/* cmd_train.c - gemtune train: the main job, alone or as one of several ranks. */
+/* cmd_train.c - gemtune train: the main job, alone or as one of the ranks that mpirun or srun started. */
 #include "commands.h"
 
 #include "comm.h"
 #include "log.h"
+#include "recipe.h"
 #include "run_options.h"
+#include "text.h"
 #include "train.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const gt_command_text text = {
     .name = "train",
     .operands = "RECIPE.json",
-    .summary = "Fine-tunes a Gemma 3 by QLoRA as a recipe says; also under mpirun -n N.",
+    .summary = "Fine-tunes a model as a recipe says; under mpirun -n N by N ranks, with the same result.",
     .about =
-        "Every key of docs/recipe.md can stand in the recipe or be given as --set key=value (JSON, or plain text).\n"
-        "SIGUSR1: finish the micro-batch, save, leave with 0. SIGTERM, Ctrl-C: save what is finished, leave at once.",
-    .min_operands = 1,
+        "A recipe is a JSON object with the keys of TRL's SFTConfig, TrainingArguments and PEFT: docs/recipe.md, or "
+        "--keys.\n"
+        "SIGUSR1 saves and leaves with 0; SIGTERM and Ctrl-C save what is finished and leave at once. The same command "
+        "goes on\nfrom there, on any number of ranks.",
+    .min_operands = 0,
     .max_operands = 1};
+
+/* Seconds that ranks have to come together before the recipe has been read; then ddp_timeout holds. */
+static const double START_TIMEOUT = 300;
 
 typedef struct {
     const char *recipe, *output_dir, *resume;
-    bool dry_run, overwrite;
+    bool overwrite, dry_run, keys;
     gt_arg_list set;
     gt_run_options run;
 } wishes;
 
-enum { FLAGS = 5 };
-
-/* Flags are recipe keys by another name: they outrank the file, and --set. */
-static gt_status read_recipe(gt_recipe *out, const wishes *w)
+static gt_status print_keys(void)
 {
-    static char keys[GT_ARG_LIST_MAX][128];
-    gt_recipe_set set[GT_ARG_LIST_MAX + FLAGS];
+    gt_text t = {0};
+    gt_recipe_keys_markdown(&t);
+    if (t.failed) return GT_FAIL(GT_ERR_NOMEM, "no memory for the table of keys");
+    fwrite(t.data, 1, t.size, stdout);
+    gt_text_free(&t);
+    return GT_OK;
+}
+
+/* --set key=value, then the flags that stand for a key: these outrank it. */
+static gt_status collect_sets(gt_recipe_set *set, int *count, char *names, size_t names_size, const wishes *w)
+{
     int n = 0;
+    size_t used = 0;
     for (int i = 0; i < w->set.count; i++) {
-        const char *equals = strchr(w->set.item[i], '=');
-        const size_t length = equals ? (size_t)(equals - w->set.item[i]) : 0;
-        if (length == 0 || length >= sizeof keys[0])
-            return GT_FAIL(GT_ERR_USAGE, "--set %s: expected key=value", w->set.item[i]);
-        memcpy(keys[i], w->set.item[i], length);
-        keys[i][length] = 0;
-        set[n++] = (gt_recipe_set){.key = keys[i], .value = equals + 1, .flag = "--set"};
+        const char *arg = w->set.item[i], *sign = strchr(arg, '=');
+        if (!sign || sign == arg) return GT_FAIL(GT_ERR_USAGE, "train: --set takes key=value, not '%.100s'", arg);
+        size_t size = (size_t)(sign - arg);
+        if (used + size + 1 > names_size)
+            return GT_FAIL(GT_ERR_USAGE, "train: the keys of --set are too long together");
+        memcpy(names + used, arg, size);
+        names[used + size] = 0;
+        set[n++] = (gt_recipe_set){names + used, sign + 1, "--set"};
+        used += size + 1;
     }
-    if (w->output_dir) set[n++] = (gt_recipe_set){.key = "output_dir", .value = w->output_dir, .flag = "--output-dir"};
-    if (w->overwrite)
-        set[n++] = (gt_recipe_set){.key = "overwrite_output_dir", .value = "true", .flag = "--overwrite-output-dir"};
-    if (w->run.base_dtype)
-        set[n++] = (gt_recipe_set){.key = "base_dtype", .value = w->run.base_dtype, .flag = "--base-dtype"};
-    if (w->run.compute_dtype)
-        set[n++] = (gt_recipe_set){.key = "compute_dtype", .value = w->run.compute_dtype, .flag = "--compute-dtype"};
-    return gt_recipe_read(out, w->recipe, set, n);
+    if (w->output_dir) set[n++] = (gt_recipe_set){"output_dir", w->output_dir, "--output-dir"};
+    if (w->run.base_dtype) set[n++] = (gt_recipe_set){"base_dtype", w->run.base_dtype, "--base-dtype"};
+    if (w->run.compute_dtype) set[n++] = (gt_recipe_set){"compute_dtype", w->run.compute_dtype, "--compute-dtype"};
+    if (w->overwrite) set[n++] = (gt_recipe_set){"overwrite_output_dir", "true", "--overwrite-output-dir"};
+    *count = n;
+    return GT_OK;
 }
 
 static gt_status train(const wishes *w, const gt_recipe *r, gt_comm *c)
 {
-    gt_train_options o = {
-        .recipe = r, .backend = gt_run_backend(&w->run), .threads = (int)w->run.threads, .dry_run = w->dry_run};
+    gt_train_options o = {.recipe = r,
+                          .backend = gt_run_backend(&w->run),
+                          .threads = (int)w->run.threads,
+                          .resume = GT_RESUME_PATH,
+                          .resume_path = w->resume,
+                          .dry_run = w->dry_run};
     if (!w->resume || strcmp(w->resume, "auto") == 0)
-        o.resume = GT_RESUME_AUTO;
+        o.resume = GT_RESUME_AUTO, o.resume_path = NULL;
     else if (strcmp(w->resume, "never") == 0)
-        o.resume = GT_RESUME_NEVER;
-    else {
-        o.resume = GT_RESUME_PATH;
-        o.resume_path = w->resume;
-    }
+        o.resume = GT_RESUME_NEVER, o.resume_path = NULL;
+    c->timeout_seconds = (double)r->ddp_timeout;
+    if (c->rank == 0)
+        for (int i = 0; i < r->warnings.count; i++) gt_log(GT_WARN, "recipe", "%s", r->warnings.item[i]);
     return gt_train(&o, c);
+}
+
+/* What every rank says of one fault is said once: by rank 0, and by those whose words are others. Collective. */
+static bool speaks(gt_comm *c)
+{
+    char first[sizeof gt_error_last()->message];
+    memcpy(first, gt_error_last()->message, sizeof first);
+    if (gt_comm_broadcast(c, first, sizeof first, 0) != GT_OK) return true;
+    return c->rank == 0 || strcmp(first, gt_error_last()->message) != 0;
+}
+
+/* Reads the recipe on every rank (each must come to the same), then trains. */
+static gt_status run(const wishes *w, const gt_recipe_set *set, int sets)
+{
+    gt_comm *c;
+    gt_recipe r = {0};
+    GT_TRY(gt_comm_create(&c, START_TIMEOUT));
+    if (c->size > 1) gt_log_init(c->rank);
+    gt_status mine = gt_recipe_read(&r, w->recipe, set, sets);
+    if (mine == GT_OK) mine = gt_recipe_check_train(&r, w->recipe);
+    gt_status st = gt_comm_agree(c, mine);
+    if (st == GT_OK)
+        st = train(w, &r, c);
+    else if (!speaks(c))
+        gt_command_report(true, c->rank);
+    gt_recipe_free(&r);
+    return gt_command_end(c, st);
 }
 
 gt_status gt_cmd_train(int argc, char **argv)
 {
-    wishes w = {0};
-    const gt_option option[] = {
+    wishes w = {.recipe = NULL};
+    const gt_option options[] = {
         {.name = "--set",
          .value = "KEY=VALUE",
          .kind = GT_OPT_LIST,
          .out = &w.set,
-         .help = "sets a recipe key; may be given many times"},
+         .help = "another value for a key of the recipe, JSON or a word; may be given often"},
         {.name = "--output-dir",
          .letter = "-o",
          .value = "DIR",
          .kind = GT_OPT_TEXT,
          .out = &w.output_dir,
-         .help = "where the run lives (recipe: output_dir)"},
+         .help = "where checkpoints, metrics and adapters go"},
         {.name = "--resume",
-         .value = "auto|never|PATH",
+         .value = "WHAT",
          .kind = GT_OPT_TEXT,
          .out = &w.resume,
-         .help = "auto (default): go on from the newest checkpoint; never: begin anew; or a checkpoint"},
+         .help = "auto (default): from the newest checkpoint of the folder, if there is one;\nnever; or the path of a "
+                 "checkpoint"},
         {.name = "--overwrite-output-dir",
          .kind = GT_OPT_SWITCH,
          .out = &w.overwrite,
-         .help = "with --resume never: an earlier run's folder may be used"},
+         .help = "with --resume never: begin anew in a folder that holds a run"},
         {.name = "--dry-run",
          .kind = GT_OPT_SWITCH,
          .out = &w.dry_run,
-         .help = "check everything, show what would be done and the memory it takes"},
+         .help = "check everything, say what would be done and what memory it takes, and stop"},
+        {.name = "--keys", .kind = GT_OPT_SWITCH, .out = &w.keys, .help = "print the table of recipe keys"},
         GT_RUN_OPTIONS(&w.run),
-        {0}};
-    int count;
+        {.name = NULL}};
+    static gt_recipe_set set[GT_ARG_LIST_MAX + 8];
+    static char names[16384];
+    int count = 0, sets = 0;
     bool help;
-    GT_TRY(gt_args_parse(&text, option, argc, argv, &w.recipe, &count, &help));
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &w.recipe, &count, &help));
     if (help) {
-        gt_args_help(&text, option);
+        gt_args_help(&text, options);
         return GT_OK;
     }
-    gt_recipe r;
-    GT_TRY(read_recipe(&r, &w));
-    gt_status st = gt_recipe_check_train(&r, w.recipe);
-    gt_comm *c = NULL;
-    if (st == GT_OK) st = gt_comm_create(&c, (double)r.ddp_timeout);
-    if (st == GT_OK) {
-        gt_log_init(c->rank);
-        if (c->rank == 0)
-            for (int i = 0; i < r.warnings.count; i++) gt_log(GT_WARN, "train", "%s", r.warnings.item[i]);
-        st = train(&w, &r, c);
-        if (st != GT_OK)
-            gt_command_report(strstr(gt_error_last()->message, "another rank failed") != NULL,
-                              c->size > 1 ? c->rank : -1);
-        if (st == GT_ERR_LOST) c->ops->abort(c, gt_status_exit_code(st));
-    }
-    gt_comm_destroy(c);
-    gt_recipe_free(&r);
-    return st;
+    if (w.keys) return print_keys();
+    if (count == 0) return GT_FAIL(GT_ERR_USAGE, "train: RECIPE.json is missing; usage: gemtune train RECIPE.json");
+    GT_TRY(collect_sets(set, &sets, names, sizeof names, &w));
+    return run(&w, set, sets);
 }

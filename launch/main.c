@@ -11,9 +11,10 @@
 
 static const gt_command commands[] = {
     {"generate", "continues a prompt", gt_cmd_generate},
+    {"quantize", "packs a base to NF4 in one file", gt_cmd_quantize},
     {"score", "log-likelihoods of rows", gt_cmd_score},
     {"tokenize", "text, chats and token ids, into each other", gt_cmd_tokenize},
-    {"train", "fine-tunes by QLoRA: the main job", gt_cmd_train},
+    {"train", "fine-tunes a model as a recipe says", gt_cmd_train},
     {"version", "prints the version", gt_cmd_version},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -1,0 +1,32 @@
+/* ranks.c - how a command that several ranks run together ends. */
+#include "commands.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t leave_with;
+
+static void leave(int number)
+{
+    (void)number;
+    _exit(leave_with);
+}
+
+gt_status gt_command_end(gt_comm *c, gt_status st)
+{
+    if (st == GT_OK) {
+        gt_comm_destroy(c);
+        return GT_OK;
+    }
+    bool other = strstr(gt_error_last()->message, "another rank failed") != NULL;
+    gt_command_report(other, c->size > 1 ? c->rank : -1);
+    if (st == GT_ERR_INTERRUPTED) return st; /* no time for anybody else; main leaves with the signal's code */
+    if (st == GT_ERR_LOST) gt_comm_abort(c, gt_status_exit_code(st)); /* nothing else reaches ranks that wait */
+    leave_with = gt_status_exit_code(st);
+    signal(SIGALRM, leave);
+    alarm(5);
+    gt_comm_destroy(c);
+    alarm(0);
+    return st;
+}
