@@ -65,7 +65,7 @@ typedef struct {
 gt_status gt_tokenizer_from_vocab(gt_tokenizer **out, const gt_vocab *v, const char *where);
 
 /* One block of bytes that holds the whole tokenizer with its special ids, for a .gtq file. malloc'ed, the caller frees
- * *blob. The same tokenizer always gives the same bytes. About 13 MB for Gemma 3. GT_ERR_NOMEM. */
+ * *blob. The same tokenizer always gives the same bytes. About 14 MB for Gemma 3. GT_ERR_NOMEM. */
 gt_status gt_tokenizer_pack(const gt_tokenizer *t, void **blob, size_t *size);
 
 /* Opens a packed tokenizer by pointing into blob[0..size), which stays the caller's, 8-byte aligned, unchanged and mapped
