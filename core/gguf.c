@@ -178,12 +178,11 @@ static gt_status read_tensors(gt_gguf *g, int number, gt_gguf_cursor *c, size_t 
 static gt_status read_file(gt_gguf *g, int number)
 {
     gt_gguf_file *f = &g->file[number];
-    gt_gguf_cursor c = {f->bytes, f->bytes + f->size, f->where};
     uint64_t tensors = 0, pairs = 0;
     if (f->size < 24 || memcmp(f->bytes, "GGUF", 4) != 0)
         return GT_FAIL(GT_ERR_DATA, "%s: not a GGUF file (%zu bytes, and they do not begin with GGUF and a header)",
                        f->where, f->size);
-    c.at += 4;
+    gt_gguf_cursor c = {f->bytes + 4, f->bytes + f->size, f->where};
     GT_TRY(gt_gguf_read_u32(&c, &f->version, "the header"));
     if (f->version != 2 && f->version != 3)
         return GT_FAIL(GT_ERR_DATA, "%s: GGUF version %u%s, expected 2 or 3", f->where, f->version,

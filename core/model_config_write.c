@@ -82,7 +82,11 @@ gt_status gt_model_config_write(char **out, const gt_model_config *c, const char
     gt_text_addf(&t, "  \"num_attention_heads\": %d,\n  \"num_hidden_layers\": %d,\n  \"num_key_value_heads\": %d,\n",
                  c->num_attention_heads, c->num_hidden_layers, c->num_key_value_heads);
     gt_text_addf(&t, "  \"pad_token_id\": %d,\n", c->pad_id);
-    gt_text_addf(&t, "  \"query_pre_attn_scalar\": %s,\n", number(a, c->query_pre_attn_scalar, false));
+    /* transformers insists on an integer here */
+    if (c->query_pre_attn_scalar < 1e9 && c->query_pre_attn_scalar == (double)(int)c->query_pre_attn_scalar)
+        gt_text_addf(&t, "  \"query_pre_attn_scalar\": %d,\n", (int)c->query_pre_attn_scalar);
+    else
+        gt_text_addf(&t, "  \"query_pre_attn_scalar\": %s,\n", number(a, c->query_pre_attn_scalar, false));
     gt_text_addf(&t, "  \"rms_norm_eps\": %s,\n", number(a, c->rms_norm_eps, true));
     add_rope(&t, c);
     gt_text_addf(&t, "  \"sliding_window\": %d,\n  \"tie_word_embeddings\": true,\n", c->sliding_window);

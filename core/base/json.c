@@ -411,6 +411,7 @@ static gt_status parse_value(parser *p, gt_json **out)
 
 gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const char *where)
 {
+    if (!text) text = ""; /* an empty file's map */
     gt_json_doc *d = calloc(1, sizeof *d);
     if (d && size < SIZE_MAX) d->strings = malloc(size + 1);
     if (!d || !d->strings) {

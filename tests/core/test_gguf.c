@@ -13,7 +13,7 @@ static gt_status parse(gt_gguf **g, const gguf_image *m, size_t size, uint8_t **
 {
     *copy = malloc(size ? size : 1);
     assert_non_null(*copy);
-    memcpy(*copy, m->bytes, size);
+    if (size) memcpy(*copy, m->bytes, size);
     return gt_gguf_open_bytes(g, *copy, size, "x.gguf");
 }
 
@@ -143,8 +143,12 @@ static void wrong_headers_are_refused(void **state)
     gguf_put(&m, "GGUF", 4), refused(&m, "GGUF");
     gguf_put(&m, "", 0), refused(&m, "GGUF");
     gguf_put_header(&m, 2, 0, 0);
-    gt_gguf *g;
+    gt_gguf *g = NULL;
     uint8_t *copy;
+    char *empty = gt_fs_join(temp_dir(), "empty.gguf");
+    assert_ok(gt_fs_write(empty, "", 0));
+    assert_fails(gt_gguf_open(&g, empty), GT_ERR_DATA, "0 bytes");
+    free(empty);
     assert_ok(parse(&g, &m, m.size, &copy));
     assert_int_equal(gt_gguf_version(g), 2);
     gt_gguf_close(g);
