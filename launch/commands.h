@@ -22,7 +22,9 @@ void gt_command_report(bool silent, int rank);
  * seconds it exits, which makes the launcher end them. Returns st. */
 gt_status gt_command_end(gt_comm *c, gt_status st);
 
+gt_status gt_cmd_export(int argc, char **argv);
 gt_status gt_cmd_generate(int argc, char **argv);
+gt_status gt_cmd_inspect(int argc, char **argv);
 gt_status gt_cmd_quantize(int argc, char **argv);
 gt_status gt_cmd_score(int argc, char **argv);
 gt_status gt_cmd_tokenize(int argc, char **argv);

@@ -10,11 +10,13 @@
 #include <string.h>
 
 static const gt_command commands[] = {
+    {"train", "fine-tunes a model as a recipe says; also under mpirun -n N", gt_cmd_train},
+    {"quantize", "packs a base to NF4: our one file, or a bitsandbytes folder", gt_cmd_quantize},
+    {"export", "an adapter, a merged model or a plain base as a folder others load", gt_cmd_export},
     {"generate", "continues a prompt", gt_cmd_generate},
-    {"quantize", "packs a base to NF4 in one file", gt_cmd_quantize},
     {"score", "log-likelihoods of rows", gt_cmd_score},
     {"tokenize", "text, chats and token ids, into each other", gt_cmd_tokenize},
-    {"train", "fine-tunes a model as a recipe says", gt_cmd_train},
+    {"inspect", "says what a base, adapter, packed file, dataset or checkpoint holds", gt_cmd_inspect},
     {"version", "prints the version", gt_cmd_version},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -38,7 +38,7 @@ def check(condition, *what):
     global checks
     checks += 1
     if not condition:
-        print("FAILED:", *what)
+        print("FAILED:", *what, "(line %d)" % sys._getframe(1).f_lineno)
         sys.exit(1)
 
 

@@ -1,0 +1,95 @@
+/* cmd_export.c - gemtune export: what a run made, in the forms that other programs load. */
+#include "commands.h"
+
+#include "export.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const gt_command_text text = {
+    .name = "export",
+    .operands = "SOURCE",
+    .summary = "Writes an adapter, a merged model or a plain base as a folder that transformers and PEFT load.",
+    .about =
+        "SOURCE: a run's output_dir (its last checkpoint), a checkpoint, a PEFT folder; with --format hf a MODEL.\n"
+        "peft: the adapter. merged: base plus adapter as bf16 safetensors. hf: a base as a plain bf16 folder.",
+    .min_operands = 1,
+    .max_operands = 1};
+
+static gt_export_format format_of(const char *name)
+{
+    if (strcmp(name, "merged") == 0) return GT_EXPORT_MERGED;
+    return strcmp(name, "hf") == 0 ? GT_EXPORT_HF : GT_EXPORT_PEFT;
+}
+
+static gt_status run(const gt_export_options *o, int threads)
+{
+    gt_pool *pool;
+    gt_text report = {0};
+    GT_TRY(gt_pool_create(&pool, threads ? threads : gt_pool_default_threads()));
+    gt_status st = gt_export(o, pool, &report);
+    gt_pool_destroy(pool);
+    if (st == GT_OK && report.data) fputs(report.data, stdout);
+    gt_text_free(&report);
+    return st;
+}
+
+gt_status gt_cmd_export(int argc, char **argv)
+{
+    static const char *const formats[] = {"peft", "merged", "hf", NULL}, *const into[] = {"dequantized", "original",
+                                                                                          NULL};
+    const char *format = NULL, *merge_into = NULL;
+    gt_export_options o = {.source = NULL};
+    int64_t threads = 0;
+    const gt_option options[] = {
+        {.name = "--output",
+         .letter = "-o",
+         .value = "DIR",
+         .kind = GT_OPT_TEXT,
+         .out = &o.out,
+         .help = "the new folder"},
+        {.name = "--format",
+         .value = "NAME",
+         .kind = GT_OPT_CHOICE,
+         .out = &format,
+         .choices = formats,
+         .help = "peft, merged or hf"},
+        {.name = "--base",
+         .value = "PATH",
+         .kind = GT_OPT_TEXT,
+         .out = &o.base,
+         .help = "the base, where it is not where the run found it"},
+        {.name = "--merge-into",
+         .value = "WHAT",
+         .kind = GT_OPT_CHOICE,
+         .out = &merge_into,
+         .choices = into,
+         .help = "merged: the weights that the adapter was trained beside (dequantized, default),\nor those before "
+                 "quantization (original)"},
+        {.name = "--force",
+         .kind = GT_OPT_SWITCH,
+         .out = &o.replace,
+         .help = "a model folder that is there may be replaced"},
+        {.name = "--threads",
+         .value = "N",
+         .kind = GT_OPT_INT,
+         .out = &threads,
+         .min = 1,
+         .max = 1024,
+         .help = "threads (default: the CPUs it may run on)"},
+        {.name = NULL}};
+    int count;
+    bool help;
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &o.source, &count, &help));
+    if (help) {
+        gt_args_help(&text, options);
+        return GT_OK;
+    }
+    if (!o.out) return GT_FAIL(GT_ERR_USAGE, "export: -o DIR is missing");
+    if (!format) return GT_FAIL(GT_ERR_USAGE, "export: --format is missing: peft, merged or hf");
+    o.format = format_of(format);
+    if (merge_into && o.format != GT_EXPORT_MERGED)
+        return GT_FAIL(GT_ERR_USAGE, "export: --merge-into goes with --format merged");
+    o.into_original = merge_into && strcmp(merge_into, "original") == 0;
+    return run(&o, (int)threads);
+}
