@@ -258,6 +258,54 @@ static void wrong_packed_tensors_are_refused_by_field(void **state)
     free(dir);
 }
 
+static void fp4_weights_are_taken_too(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"quant_type\": \"fp4\", \"blocksize\": 64, \"dtype\": \"float16\", \"shape\": [256, 128]}";
+    char *dir = edited_model("tiny/wide_head/layout_bnb_nf4", &(edit){.name = STATE,
+                                                                      .rename = Q ".quant_state.bitsandbytes__fp4",
+                                                                      .dtype = GT_U8,
+                                                                      .shape = {sizeof json - 1},
+                                                                      .rank = 1,
+                                                                      .data = json});
+    gt_weights *w;
+    assert_ok(gt_weights_open(&w, dir));
+    assert_int_equal(w->proj[0][GT_Q_PROJ].dtype, GT_FP4);
+    assert_int_equal(w->proj[0][GT_Q_PROJ].round_to, GT_F16);
+    assert_int_equal(w->proj[0][GT_K_PROJ].dtype, GT_NF4);
+    gt_weights_close(w);
+    free(dir);
+}
+
+/* A header of odd length, as old writers made them: the data are no longer aligned and are copied. */
+static void misaligned_data_are_copied(void **state)
+{
+    (void)state;
+    char *dir = edited_model("tiny/mqa_short", NULL), *path = gt_fs_join(dir, "model.safetensors"), *bytes;
+    size_t size;
+    uint64_t n;
+    assert_ok(gt_fs_read(&bytes, &size, path, 1 << 24));
+    memcpy(&n, bytes, 8);
+    char *moved = malloc(size + 1);
+    assert_non_null(moved);
+    memcpy(moved + 8, bytes + 8, n);
+    moved[8 + n] = ' ';
+    memcpy(moved + 9 + n, bytes + 8 + n, size - 8 - n);
+    n++;
+    memcpy(moved, &n, 8);
+    assert_ok(gt_fs_write(path, moved, size + 1));
+    gt_weights *w;
+    assert_ok(gt_weights_open(&w, dir));
+    assert_int_equal((uintptr_t)w->proj[3][GT_UP_PROJ].data % 2, 0);
+    compare(w, "tiny/mqa_short/model.safetensors", "model.");
+    gt_weights_close(w);
+    free(moved);
+    free(bytes);
+    free(path);
+    free(dir);
+}
+
 static void put(const char *dir, const char *name, const char *text)
 {
     char *path = gt_fs_join(dir, name);
@@ -359,6 +407,8 @@ int main(void)
         cmocka_unit_test(bitsandbytes_weights_are_taken_as_they_are),
         cmocka_unit_test(wrong_tensors_are_refused_by_name),
         cmocka_unit_test(wrong_packed_tensors_are_refused_by_field),
+        cmocka_unit_test(fp4_weights_are_taken_too),
+        cmocka_unit_test(misaligned_data_are_copied),
         cmocka_unit_test(wrong_folders_are_refused),
         cmocka_unit_test(a_tensor_in_the_wrong_shard_is_missing),
         cmocka_unit_test(the_hub_cache_is_searched),
