@@ -1,9 +1,6 @@
 #include "base_open.h"
 
 #include "base_dtype.h"
-#include "gtq.h"
-
-#include <string.h>
 
 #include <stdbool.h>
 
@@ -19,13 +16,13 @@ static gt_status check_nf4(const gt_weights *w, const char *model)
     return GT_OK;
 }
 
-/* What this program quantized is decoded to the compute dtype with one rounding, as bitsandbytes does for a model loaded in
- * that dtype; a folder that bitsandbytes wrote names the dtype to round to first. */
+/* A 4-bit value is code * scale, rounded once, to the compute dtype. bitsandbytes rounds to the dtype its file names first,
+ * which is the same in bfloat16; in float32 mode the reference's own float32 runs do not (docs/numerics.md). */
 static void decode_unrounded(gt_weights *w)
 {
-    if (!w->packed || strcmp(w->packed->quantizer.rule, "stored") == 0) return;
     for (int l = 0; l < w->config.num_hidden_layers; l++)
-        for (int p = 0; p < GT_PROJ_COUNT; p++) w->proj[l][p].round_to = GT_F32;
+        for (int p = 0; p < GT_PROJ_COUNT; p++)
+            if (w->proj[l][p].dtype == GT_NF4 || w->proj[l][p].dtype == GT_FP4) w->proj[l][p].round_to = GT_F32;
 }
 
 gt_status gt_base_open(gt_weights **out, const char *model, gt_base_dtype dtype)

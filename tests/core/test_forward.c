@@ -1,5 +1,6 @@
 /* The forward pass against the public reference's logits and hidden states (golden/tiny), in every layout the same
  * weights come in, on both backends. */
+#include "base_open.h"
 #include "golden_tensors.h"
 #include "testing.h"
 #include "tiny.h"
@@ -79,7 +80,7 @@ static gt_weights *open_tiny(const char *name)
     char path[256];
     snprintf(path, sizeof path, "tiny/%s", name);
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, golden(path)));
+    assert_ok(gt_base_open(&w, golden(path), GT_BASE_NATIVE));
     return w;
 }
 
