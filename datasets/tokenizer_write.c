@@ -96,11 +96,11 @@ static void add_model(gt_text *text, const gt_tokenizer *t)
     }
     gt_text_addf(text, "},\n  \"merges\": [");
     for (uint32_t i = 0; i < t->head->merges; i++) {
-        gt_text_addf(text, i ? ",\n[" : "\n[");
+        gt_text_addf(text, i ? ",\n      [\n        " : "\n      [\n        "); /* laid out as published files are */
         add_piece(text, t, t->merge[i].left);
-        gt_text_addf(text, ", ");
+        gt_text_addf(text, ",\n        ");
         add_piece(text, t, t->merge[i].right);
-        gt_text_addf(text, "]");
+        gt_text_addf(text, "\n      ]");
     }
     gt_text_addf(text, "]}\n");
 }
