@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Commands, options, help and exit codes, as a user meets them."""
-import os, tempfile
+import os, subprocess, tempfile
 from cli import SOURCE, check, check_fails, done, run
 
 code, help_text, _ = run("--help")
 check(code == 0 and "usage: gemtune" in help_text)
 commands = [line.split()[0] for line in help_text.split("commands:\n")[1].split("\n\n")[0].splitlines()]
-check({"generate", "score", "tokenize", "version"} <= set(commands), commands)
+check(set(commands) == {"train", "quantize", "export", "generate", "score", "tokenize", "inspect", "version"}, commands)
 check(run("-h")[1] == run("help")[1] == help_text)
 for command in commands:
     code, out, err = run(command, "--help")
@@ -64,9 +64,13 @@ if os.path.exists("/dev/full"):
         check(code == 74, code, err)
 
 # The recipes that come with the program are read.
-if "train" in commands:
-    for name in sorted(os.listdir(SOURCE + "/launch/recipes")):
-        code, out, err = run("train", SOURCE + "/launch/recipes/" + name, "--dry-run", "--set", "model_name_or_path=nobody/nothing",
-                             env={"HF_HUB_CACHE": "/nonexistent"})
-        check(code == 65 and "nobody/nothing" in err, name, code, err)  # past the recipe, at the model
+for name in sorted(os.listdir(SOURCE + "/launch/recipes")):
+    code, out, err = run("train", SOURCE + "/launch/recipes/" + name, "--dry-run", "--set", "model_name_or_path=nobody/nothing",
+                         env={"HF_HUB_CACHE": "/nonexistent"})
+    check(code == 65 and "nobody/nothing" in err, name, code, err)  # past the recipe, at the model
+# launch/quickstart says what it does and refuses what it cannot, before it does anything.
+for words, expected, said in (["--help"], 0, "usage: launch/quickstart"), (["--modell"], 64, "no option '--modell'"), \
+        (["--ranks", "two"], 64, "--ranks is 'two'"), (["--model", "/nonexistent"], 65, "/nonexistent does not exist"):
+    result = subprocess.run([SOURCE + "/launch/quickstart", *words], capture_output=True, encoding="utf-8", timeout=20)
+    check(result.returncode == expected and said in result.stdout + result.stderr, words, result)
 done()
