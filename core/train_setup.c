@@ -3,6 +3,7 @@
 #include "base_cache.h"
 #include "base_open.h"
 #include "checked.h"
+#include "cpu_path.h"
 #include "fs.h"
 #include "hash.h"
 #include "log.h"
@@ -279,9 +280,9 @@ static void banner(const gt_train_run *t)
     const int64_t rows = r->per_device_train_batch_size * micros;
     gt_log(GT_INFO, "train", "model: %s (%s), %d layers, hidden %d, vocabulary %d", t->w->path, t->w->source,
            c->num_hidden_layers, c->hidden_size, c->vocab_size);
+    const int threads = t->o->threads > 0 ? t->o->threads : gt_pool_default_threads();
     gt_log(GT_INFO, "train", "compute: %s, %d rank%s x %d thread%s", t->numerics, t->c->size,
-           t->c->size == 1 ? "" : "s", t->m ? gt_pool_threads(t->m->x.pool) : t->o->threads,
-           t->m && gt_pool_threads(t->m->x.pool) == 1 ? "" : "s");
+           t->c->size == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
     gt_log(GT_INFO, "train", "trainable parameters: %zu in %zu modules (%.4f %% of %.0f)", t->lora.count,
            t->lora.modules, 100.0 * (double)t->lora.count / (double)gt_weights_parameters(t->w),
            (double)gt_weights_parameters(t->w));
@@ -320,8 +321,22 @@ static gt_status take_folder(gt_train_run *t)
     return GT_OK;
 }
 
+/* The instruction set is part of the numerics: all ranks take the lowest that any of them has. */
+static gt_status agree_on_path(gt_train_run *t)
+{
+    const gt_cpu_path mine = gt_cpu_path_current();
+    int32_t lowest = -(int32_t)mine;
+    GT_TRY(gt_comm_max_i32(t->c, &lowest, 1));
+    if (-lowest < (int32_t)mine)
+        gt_log(GT_WARN, "train", "rank %d could use %s; another rank has only %s, so all use that", t->c->rank,
+               gt_cpu_path_name(mine), gt_cpu_path_name((gt_cpu_path)-lowest));
+    gt_cpu_path_lower((gt_cpu_path)-lowest);
+    return GT_OK;
+}
+
 gt_status gt_train_setup(gt_train_run *t)
 {
+    GT_TRY(agree_on_path(t));
     GT_TRY(gt_comm_agree(t->c, t->c->rank == 0 ? take_folder(t) : GT_OK));
     GT_TRY(open_base(t));
     GT_TRY(identify_base(t));
