@@ -3,6 +3,8 @@
 #include "resident.h"
 #include "signals.h"
 
+#include <string.h>
+
 typedef struct {
     gt_model *m;
     gt_pass *p;
@@ -10,6 +12,7 @@ typedef struct {
     const gt_layer_weights *w;
     gt_layer_acts *s;
     float *grad;
+    gt_lora_work lora;
     int layer, n, H, F, Q, K;
     bool lowest; /* no adapter below this layer's input: nothing is wanted behind its own adapters */
 } call;
@@ -40,7 +43,7 @@ static gt_status linear_bwd(const call *c, gt_proj p, void *d_in, gt_dtype d_in_
                                             .beta = accumulate ? 1 : 0,
                                             .c_dtype = d_in_dtype}));
     return gt_lora_backward(c->m->lora, k, &c->m->x, c->m->config, c->layer, p, c->grad, d_in, d_in_dtype, d_out, in,
-                            c->n, &c->p->lora);
+                            c->n, &c->lora);
 }
 
 /* As linear_bwd for a gradient wanted in act: behind dropout the sum is formed in float32 first. */
@@ -138,13 +141,36 @@ static gt_status attention_core_bwd(const call *c)
                             c->b->pos, c->n, f->num_key_value_heads, d, f->rms_norm_eps);
 }
 
-/* dx: gradient of x1 -> of the layer's input. */
-static gt_status attention_bwd(const call *c, const void *x_in)
+/* dx: gradient of x1 -> d_o, the gradient of the heads' outputs. */
+static gt_status attention_out_bwd(const call *c, void *d_o, const void *o)
+{
+    GT_TRY(norm_bwd_act(c, c->p->d_small, c->p->dx, c->s->y, GT_POST_ATTENTION_NORM));
+    return linear_bwd_act(c, GT_O_PROJ, d_o, c->p->d_small, o);
+}
+
+/* The same where the layer's end was computed for the targets' rows alone: gradients of the others are zero. c counts all
+ * rows, few those with a target; dx goes from [targets, H] to [n, H]. */
+static gt_status few_out_bwd(const call *c, const call *few)
 {
     const gt_kernels *k = c->m->k;
     gt_pass *p = c->p;
-    GT_TRY(norm_bwd_act(c, p->d_small, p->dx, c->s->y, GT_POST_ATTENTION_NORM));
-    GT_TRY(linear_bwd_act(c, GT_O_PROJ, p->d_o, p->d_small, c->s->o));
+    const gt_batch *b = c->b;
+    if (adapted(c, GT_O_PROJ)) GT_TRY(k->gather_rows(&c->m->x, p->d_h, c->s->o, b->target_row, b->targets, c->Q));
+    GT_TRY(attention_out_bwd(few, p->dq, p->d_h));
+    memset(row_at(c, p->dq, b->targets, c->Q), 0, (size_t)c->Q * (size_t)gt_dtype_block_bytes(k->act));
+    for (int i = 0; i < b->n; i++) p->row_map[i] = b->targets; /* the row of zeros */
+    for (int i = 0; i < b->targets; i++) p->row_map[b->target_row[i]] = i;
+    GT_TRY(k->gather_rows(&c->m->x, p->d_o, p->dq, p->row_map, b->n, c->Q));
+    memcpy(p->d_norm, p->dx, (size_t)b->targets * (size_t)c->H * sizeof *p->dx);
+    memset(p->dx, 0, (size_t)b->n * (size_t)c->H * sizeof *p->dx);
+    return k->scatter_rows(&c->m->x, p->dx, b->n, p->d_norm, b->target_row, b->targets, c->H);
+}
+
+/* d_o, and dx: gradient of x1 -> of the layer's input. */
+static gt_status attention_in_bwd(const call *c, const void *x_in)
+{
+    const gt_kernels *k = c->m->k;
+    gt_pass *p = c->p;
     GT_TRY(attention_core_bwd(c));
     if (adapted(c, GT_Q_PROJ) || adapted(c, GT_K_PROJ) || adapted(c, GT_V_PROJ))
         GT_TRY(
@@ -159,11 +185,21 @@ static gt_status attention_bwd(const call *c, const void *x_in)
 
 static gt_status layer_bwd(const call *c)
 {
-    if (c->p->keep != GT_KEEP_ALL && c->p->live != c->layer)
-        GT_TRY(gt_forward_recompute(c->m, c->p, c->b, c->layer, c->w, c->p->keep == GT_KEEP_NO_MLP));
-    c->p->live = -1;
-    GT_TRY(mlp_bwd(c));
-    return attention_bwd(c, c->p->x[c->layer]);
+    gt_pass *p = c->p;
+    if (p->keep != GT_KEEP_ALL && p->live != c->layer)
+        GT_TRY(gt_forward_recompute(c->m, p, c->b, c->layer, c->w, p->keep == GT_KEEP_NO_MLP));
+    p->live = -1;
+    if (p->few && c->layer == c->m->config->num_hidden_layers - 1) {
+        call few = *c;
+        few.n = c->b->targets;
+        if (few.lora.row_key) few.lora.row_key = p->target_key;
+        GT_TRY(mlp_bwd(&few));
+        GT_TRY(few_out_bwd(c, &few));
+    } else {
+        GT_TRY(mlp_bwd(c));
+        GT_TRY(attention_out_bwd(c, p->d_o, c->s->o));
+    }
+    return attention_in_bwd(c, p->x[c->layer]);
 }
 
 gt_status gt_backward(gt_model *m, gt_pass *p, const gt_batch *batch, float *grad)
@@ -174,6 +210,7 @@ gt_status gt_backward(gt_model *m, gt_pass *p, const gt_batch *batch, float *gra
               .p = p,
               .b = batch,
               .grad = grad,
+              .lora = p->lora,
               .n = batch->n,
               .H = f->hidden_size,
               .F = f->intermediate_size,

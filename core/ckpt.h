@@ -138,6 +138,9 @@ gt_status gt_ckpt_load_window(gt_comm *c, const gt_ckpt *k, gt_ckpt_part *part, 
 /* Removes what interrupted saves left (names with ".tmp-"). Only under the folder's lock (run_lock.h), by one rank. */
 gt_status gt_ckpt_sweep(const char *out_dir);
 
+/* Removes every checkpoint and window folder: the user said that an earlier run may go. Under the lock, by one rank. */
+gt_status gt_ckpt_clear(const char *out_dir);
+
 /* Whether the folder holds any checkpoint or window folder, valid or not. */
 bool gt_ckpt_any(const char *out_dir);
 

@@ -115,6 +115,17 @@ gt_status gt_ckpt_remove(const char *out_dir, const char *name)
     return st;
 }
 
+gt_status gt_ckpt_clear(const char *out_dir)
+{
+    gt_ckpt_entry *all = NULL;
+    size_t n = 0;
+    GT_TRY(gt_ckpt_list(&all, &n, out_dir));
+    gt_status st = GT_OK;
+    for (size_t i = 0; i < n && st == GT_OK; i++) st = gt_ckpt_remove(out_dir, all[i].name);
+    free(all);
+    return st;
+}
+
 gt_status gt_ckpt_sweep(const char *out_dir)
 {
     DIR *d = opendir(out_dir);

@@ -22,13 +22,17 @@ static double weights_of(const gt_model_config *c, int first, int last)
 
 void gt_flops_add(gt_flops *f, const gt_model_config *c, const gt_lora *lora, gt_keep keep, int n, int targets)
 {
-    const double layer = 2.0 * n * weights_of(c, GT_Q_PROJ, GT_DOWN_PROJ);
+    const double full = 2.0 * n * weights_of(c, GT_Q_PROJ, GT_DOWN_PROJ);
     const double qkv = 2.0 * n * weights_of(c, GT_Q_PROJ, GT_V_PROJ);
     const double gate_up = 2.0 * n * weights_of(c, GT_GATE_PROJ, GT_UP_PROJ);
     const double head = 2.0 * targets * (double)c->vocab_size * c->hidden_size;
     const int layers = c->num_hidden_layers, lowest = lora ? lora->lowest_layer : layers;
     double linear = 0, attention = 0, adapter = 0, total = 0;
+    /* behind the last layer's attention only rows with a target are computed (gt_forward_options.targets_only) */
+    const double end = 2.0 * targets * weights_of(c, GT_O_PROJ, GT_DOWN_PROJ);
+    const bool few = lora && targets > 0 && targets < n;
     for (int l = 0; l < layers; l++) {
+        const double layer = few && l == layers - 1 ? qkv + end : full;
         const double pair =
             4.0 * pairs(n, c->layer_is_full[l] ? 0 : c->sliding_window) * c->num_attention_heads * c->head_dim;
         double low = 0;

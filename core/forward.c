@@ -24,6 +24,7 @@ typedef struct {
     gt_pass *p;
     const gt_batch *b;
     gt_kv_cache *cache;
+    gt_lora_work lora;
     int n, H, F, Q, K;
 } call;
 
@@ -34,6 +35,7 @@ static call call_of(gt_model *m, gt_pass *p, const gt_batch *b, gt_kv_cache *cac
                   .p = p,
                   .b = b,
                   .cache = cache,
+                  .lora = p->lora,
                   .n = b->n,
                   .H = c->hidden_size,
                   .F = c->intermediate_size,
@@ -65,7 +67,7 @@ static gt_status linear(const call *c, const gt_layer_weights *w, int layer, gt_
                                         .alpha = 1,
                                         .c_dtype = k->act}));
     if (!c->m->lora) return GT_OK;
-    return gt_lora_forward(c->m->lora, k, &c->m->x, c->m->config, layer, p, out, in, c->n, &c->p->lora);
+    return gt_lora_forward(c->m->lora, k, &c->m->x, c->m->config, layer, p, out, in, c->n, &c->lora);
 }
 
 static gt_status attention(const call *c, int layer, const gt_layer_acts *s, const void *k_rot, const void *v)
@@ -113,20 +115,33 @@ static gt_status norm_rope(const call *c, const gt_layer_weights *w, int layer, 
                               f->num_key_value_heads, d, f->rms_norm_eps);
 }
 
-static gt_status attention_block(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s)
+/* Up to the heads' outputs s->o: what every row needs, because later rows look at it. */
+static gt_status attention_core(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s)
 {
-    const gt_kernels *k = c->m->k;
-    const float eps = c->m->config->rms_norm_eps;
     void *v = c->cache ? row_at(c, c->cache->v[layer], c->cache->len, c->K) : s->v;
     void *k_rot = c->cache ? row_at(c, c->cache->k[layer], c->cache->len, c->K) : c->p->k_rot;
-    GT_TRY(k->rmsnorm(&c->m->x, c->p->norm_out, x, w->norm[GT_INPUT_NORM], c->n, c->H, eps));
+    GT_TRY(
+        c->m->k->rmsnorm(&c->m->x, c->p->norm_out, x, w->norm[GT_INPUT_NORM], c->n, c->H, c->m->config->rms_norm_eps));
     GT_TRY(linear(c, w, layer, GT_Q_PROJ, s->q, c->p->norm_out));
     GT_TRY(linear(c, w, layer, GT_K_PROJ, s->k, c->p->norm_out));
     GT_TRY(linear(c, w, layer, GT_V_PROJ, v, c->p->norm_out));
     GT_TRY(norm_rope(c, w, layer, s, k_rot));
-    GT_TRY(attention(c, layer, s, k_rot, v));
-    GT_TRY(linear(c, w, layer, GT_O_PROJ, s->y, s->o));
-    return k->rmsnorm_add(&c->m->x, s->x1, x, s->y, w->norm[GT_POST_ATTENTION_NORM], c->n, c->H, eps);
+    return attention(c, layer, s, k_rot, v);
+}
+
+/* s->x1 = x + norm(o Wo) */
+static gt_status attention_out(const call *c, const gt_layer_weights *w, int layer, const void *x, const void *o,
+                               gt_layer_acts *s)
+{
+    GT_TRY(linear(c, w, layer, GT_O_PROJ, s->y, o));
+    return c->m->k->rmsnorm_add(&c->m->x, s->x1, x, s->y, w->norm[GT_POST_ATTENTION_NORM], c->n, c->H,
+                                c->m->config->rms_norm_eps);
+}
+
+static gt_status attention_block(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s)
+{
+    GT_TRY(attention_core(c, w, layer, x, s));
+    return attention_out(c, w, layer, x, s->o, s);
 }
 
 static gt_status gate_up(const call *c, const gt_layer_weights *w, int layer, gt_layer_acts *s)
@@ -147,6 +162,26 @@ static gt_status mlp_block(const call *c, const gt_layer_weights *w, int layer, 
     if (!x_out) return GT_OK;
     return k->rmsnorm_add(&c->m->x, x_out, s->x1, s->m, w->norm[GT_POST_MLP_NORM], c->n, c->H,
                           c->m->config->rms_norm_eps);
+}
+
+/* Behind the last layer's attention only the rows that predict something are looked at again: the rest of the layer is
+ * computed for them alone, in the order of the targets. p->x[layers] then holds [targets, H]. */
+static gt_status last_block(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s,
+                            void *x_out)
+{
+    const gt_kernels *k = c->m->k;
+    const gt_batch *b = c->b;
+    call few = *c;
+    few.n = b->targets;
+    if (c->lora.row_key) {
+        for (int i = 0; i < b->targets; i++) c->p->target_key[i] = c->lora.row_key[b->target_row[i]];
+        few.lora.row_key = c->p->target_key;
+    }
+    GT_TRY(attention_core(c, w, layer, x, s));
+    GT_TRY(k->gather_rows(&c->m->x, c->p->d_o, s->o, b->target_row, b->targets, c->Q));
+    GT_TRY(k->gather_rows(&c->m->x, s->x1, x, b->target_row, b->targets, c->H));
+    GT_TRY(attention_out(&few, w, layer, s->x1, c->p->d_o, s));
+    return mlp_block(&few, w, layer, s, x_out);
 }
 
 static gt_status check_batch(const gt_model *m, const gt_pass *p, const gt_batch *b, const gt_kv_cache *cache)
@@ -182,24 +217,30 @@ static void set_dropout(gt_model *m, gt_pass *p, const gt_batch *b, const gt_for
 
 gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_forward_options *o)
 {
-    const call c = call_of(m, p, batch, o->cache);
     const int layers = m->config->num_hidden_layers;
     GT_TRY(check_batch(m, p, batch, o->cache));
     set_dropout(m, p, batch, o);
+    const call c = call_of(m, p, batch, o->cache);
     p->live = -1;
+    p->few = o->targets_only && p->training && batch->targets > 0 && batch->targets < batch->n;
     GT_TRY(m->k->embed(&m->x, p->x[0], &m->weights->embed, batch->ids, batch->n, m->embed_multiplier));
     for (int l = 0; l < layers; l++) {
         GT_TRY(gt_signals_check());
         if (o->observe) o->observe(o->observe_context, l, p->x[l], batch->n);
         const gt_layer_weights *w;
         GT_TRY(gt_resident_acquire(m, l, &w));
-        gt_status st = attention_block(&c, w, l, p->x[l], &p->layer[l]);
-        if (st == GT_OK) st = mlp_block(&c, w, l, &p->layer[l], p->x[l + 1]);
+        gt_status st;
+        if (p->few && l == layers - 1)
+            st = last_block(&c, w, l, p->x[l], &p->layer[l], p->x[l + 1]);
+        else {
+            st = attention_block(&c, w, l, p->x[l], &p->layer[l]);
+            if (st == GT_OK) st = mlp_block(&c, w, l, &p->layer[l], p->x[l + 1]);
+        }
         gt_resident_release(m, l);
         GT_TRY(st);
     }
     p->live = layers - 1;
-    if (o->observe) o->observe(o->observe_context, layers, p->x[layers], batch->n);
+    if (o->observe) o->observe(o->observe_context, layers, p->x[layers], p->few ? batch->targets : batch->n);
     if (o->cache) o->cache->len += batch->n;
     return GT_OK;
 }
@@ -232,7 +273,12 @@ gt_status gt_forward_logits(gt_model *m, gt_pass *p, const int32_t *row, int row
 static gt_status head_chunk(gt_model *m, gt_pass *p, const gt_batch *b, int first, int rows, bool with_gradient)
 {
     const int H = m->config->hidden_size;
-    GT_TRY(gt_forward_hidden(m, p, b->target_row + first, rows));
+    const int32_t *row = b->target_row + first;
+    if (p->few) { /* x[L] holds the targets' rows alone */
+        for (int i = 0; i < rows; i++) p->head_row[i] = first + i;
+        row = p->head_row;
+    }
+    GT_TRY(gt_forward_hidden(m, p, row, rows));
     const gt_head_loss h = {.xf = p->head_xf,
                             .rows = rows,
                             .hidden = H,
@@ -247,7 +293,7 @@ static gt_status head_chunk(gt_model *m, gt_pass *p, const gt_batch *b, int firs
     if (!with_gradient) return GT_OK;
     GT_TRY(m->k->rmsnorm_bwd(&m->x, p->d_head, GT_F32, false, p->d_xf, GT_F32, p->head_in, m->weights->final_norm, rows,
                              H, m->config->rms_norm_eps));
-    return m->k->scatter_rows(&m->x, p->dx, b->n, p->d_head, b->target_row + first, rows, H);
+    return m->k->scatter_rows(&m->x, p->dx, b->n, p->d_head, row, rows, H);
 }
 
 gt_status gt_forward_loss(gt_model *m, gt_pass *p, const gt_batch *batch, bool with_gradient, gt_loss_sum *sum,

@@ -18,6 +18,9 @@ void gt_kv_cache_carve(gt_kv_cache *c, gt_arena *a, const gt_model_config *confi
 /* What the pass is for. */
 typedef struct {
     gt_kv_cache *cache; /* NULL, or: the batch is one document that continues at cache->len (advanced on success) */
+    /* Training: what follows the last layer's attention is computed for the rows with a target alone; afterwards only
+     * gt_forward_loss and gt_backward may look at the result. */
+    bool targets_only;
     bool dropout;       /* training: the adapter's dropout is on */
     uint64_t epoch;     /* part of the dropout key */
     /* Called with the residual stream [n, H] act entering layer l (l = L: leaving the last) if not NULL: tests, inspection. */

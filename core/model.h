@@ -46,19 +46,22 @@ typedef struct {
     void *x[GT_MAX_LAYERS + 1]; /* residual stream [n, H] act: x[l] enters layer l, x[L] leaves the last. Without
                                  * training two buffers alternate */
     gt_layer_acts layer[GT_MAX_LAYERS]; /* without GT_KEEP_ALL layers share memory */
+    bool few;                           /* x[L] and the last layer's y, x1, gate, up, m hold the targets' rows alone */
     int live;                           /* the layer whose shared activations are still whole, or -1 */
     void *norm_out;                     /* [n, H] act */
     void *q_rot, *k_rot;                /* [n, Q], [n, K] act: after norm and RoPE */
     void *h;                            /* [n, F] act */
     gt_lora_work lora;
-    uint64_t *row_key;  /* [n] dropout streams of the tokens; NULL without dropout */
-    gt_attn_span *span; /* [max documents] */
+    uint64_t *target_key; /* [n] those of the rows with a target */
+    int32_t *row_map;     /* [n] training: where a row's gradient stands among the targets' */
+    uint64_t *row_key;    /* [n] dropout streams of the tokens; NULL without dropout */
+    gt_attn_span *span;   /* [max documents] */
     int max_spans;
     /* training only */
     float *dx;          /* [n, H] f32: gradient of the residual stream */
     float *d_norm;      /* [n, H] f32 */
     void *d_small;      /* [n, H] act */
-    void *d_h;          /* [n, F] act; also [n, Q] for the attention output's gradient */
+    void *d_h;          /* [n, max(F, Q)] act */
     void *d_o;          /* [n, Q] act */
     void *dq, *dk, *dv; /* act, as q, k, v */
     float *d_wide;      /* [n, max(F, Q)] f32; only with dropout, else NULL */

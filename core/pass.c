@@ -63,7 +63,8 @@ static void carve_gradients(gt_pass *p, const shape *s, bool dropout, const gt_k
     p->dx = rows_f32(s, s->H, "grads.residual");
     p->d_norm = rows_f32(s, s->H, "grads.norm_in");
     p->d_small = rows(s, s->H, "grads.branch_out");
-    p->d_h = rows(s, s->F, "grads.mlp");
+    p->d_h = rows(s, wide, "grads.mlp");
+    p->row_map = gt_arena_push(s->arena, s->n, sizeof(int32_t), "grads.row_map");
     p->d_o = rows(s, s->Q, "grads.attention_out");
     p->dq = rows(s, s->Q, "grads.q");
     p->dk = rows(s, s->K, "grads.k");
@@ -121,6 +122,7 @@ void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernel
         p->lora.t = rows(&s, (size_t)lora->max_rank, "adapter.low_rank");
         if (dropout) {
             p->row_key = gt_arena_push(a, s.n, sizeof(uint64_t), "adapter.dropout_keys");
+            p->target_key = gt_arena_push(a, s.n, sizeof(uint64_t), "adapter.dropout_keys");
             p->lora.dropped = rows(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.dropped");
             p->lora.wide = rows_f32(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.wide");
         }

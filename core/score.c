@@ -2,6 +2,7 @@
 
 #include "checked.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Supervised rows, and rows of logits, computed at once: 16 rows of logits are 17 MB at a vocabulary of 262144. */
@@ -43,6 +44,15 @@ void gt_scorer_destroy(gt_scorer *s)
     gt_arena_free(&s->arena);
 }
 
+/* A number as JSON has it: what is not finite is null. */
+static void add_number(gt_text *line, const char *before, double value, int digits)
+{
+    if (isfinite(value))
+        gt_text_addf(line, "%s%.*g", before, digits, value);
+    else
+        gt_text_addf(line, "%snull", before);
+}
+
 static gt_status add_top(gt_scorer *s, const gt_batch *b, gt_text *line)
 {
     const int vocab = s->m->config->vocab_size;
@@ -53,8 +63,11 @@ static gt_status add_top(gt_scorer *s, const gt_batch *b, gt_text *line)
         for (int r = 0; r < rows; r++) {
             gt_top_candidates(s->best, s->top, s->logits + (size_t)r * (size_t)vocab, vocab, s->scratch);
             gt_text_addf(line, first + r ? ", [" : "[");
-            for (int i = 0; i < s->top; i++)
-                gt_text_addf(line, "%s[%d, %.9g]", i ? ", " : "", s->best[i].id, (double)s->best[i].logit);
+            for (int i = 0; i < s->top; i++) {
+                gt_text_addf(line, "%s[%d, ", i ? ", " : "", s->best[i].id);
+                add_number(line, "", (double)s->best[i].logit, 9);
+                gt_text_addf(line, "]");
+            }
             gt_text_addf(line, "]");
         }
     }
@@ -68,8 +81,9 @@ static gt_status score_batch(gt_scorer *s, const gt_sample *sample, const gt_bat
     GT_TRY(gt_forward(s->m, &s->pass, b, &(gt_forward_options){0}));
     GT_TRY(gt_forward_loss(s->m, &s->pass, b, false, &sum, s->nll, s->greedy));
     gt_text_addf(line, "{\"row\": %llu, \"tokens\": %d, \"nll\": [", (unsigned long long)sample->row, b->n);
-    for (int i = 0; i < b->targets; i++) gt_text_addf(line, "%s%.9g", i ? ", " : "", s->nll[i]);
-    gt_text_addf(line, "], \"sum\": %.12g, \"greedy\": [", sum.loss);
+    for (int i = 0; i < b->targets; i++) add_number(line, i ? ", " : "", s->nll[i], 9);
+    add_number(line, "], \"sum\": ", sum.loss, 12);
+    gt_text_addf(line, ", \"greedy\": [");
     for (int i = 0; i < b->targets; i++) gt_text_addf(line, "%s%s", i ? ", " : "", s->greedy[i] ? "true" : "false");
     gt_text_addf(line, "]");
     if (s->top > 0) GT_TRY(add_top(s, b, line));

@@ -7,8 +7,11 @@
 #include "signals.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* --- starting adapters */
 
@@ -215,6 +218,23 @@ static gt_status finish(gt_train_run *t, double seconds)
     return gt_comm_agree(t->c, t->c->rank == 0 ? gt_run_done_write(t->r->output_dir, t->step) : GT_OK);
 }
 
+/* Seconds since this process was started: field 22 of its stat is in clock ticks since the machine's start. */
+static double process_age(void)
+{
+    char text[1024];
+    FILE *f = fopen("/proc/self/stat", "r");
+    if (!f) return NAN;
+    const size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    const char *p = strrchr(text, ')');
+    for (int field = 2; p && field < 22; field++) p = strchr(p + 1, ' ');
+    struct timespec now;
+    if (!p || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return NAN;
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
+           (double)strtoull(p, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static gt_status run(gt_train_run *t)
 {
     GT_TRY(gt_train_setup(t));
@@ -230,6 +250,7 @@ static gt_status run(gt_train_run *t)
     GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->c->size, t->r->tensorboard,
                                                  t->resumed ? t->step : -1, t->total_steps)));
     const double begin = t->last_save = gt_train_clock();
+    gt_log(GT_INFO, "train", "ready %.2f s after the start", process_age());
     outcome what = GO_ON;
     GT_TRY(train_all(t, &what));
     if (what == SAVED_AND_LEAVE) {

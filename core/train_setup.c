@@ -315,7 +315,10 @@ static gt_status take_folder(gt_train_run *t)
     GT_TRY(gt_fs_make_dirs(dir));
     GT_TRY(gt_run_lock_take(&t->lock, dir));
     GT_TRY(gt_ckpt_sweep(dir));
-    if (t->o->resume == GT_RESUME_NEVER) return gt_run_done_clear(dir);
+    if (t->o->resume == GT_RESUME_NEVER) { /* or a later `auto` would go on from the earlier run */
+        GT_TRY(gt_run_done_clear(dir));
+        return gt_ckpt_clear(dir);
+    }
     GT_TRY(gt_run_done_read(dir, &steps));
     t->done_already = steps >= 0;
     return GT_OK;

@@ -85,7 +85,7 @@ gt_status gt_trainer_micro(gt_trainer *t, int number, const gt_sample *const *sa
         return GT_FAIL(GT_ERR_ARG, "micro-batch %d of a window of %d: out of range or done already", number, w->micros);
     gt_micro_result r = {0};
     memset(t->grad, 0, count * sizeof *t->grad);
-    const gt_forward_options o = {.dropout = true, .epoch = epoch};
+    const gt_forward_options o = {.targets_only = true, .dropout = true, .epoch = epoch};
     GT_TRY(run_samples(t->m, t->pass, t->pass_tokens, sample, samples, &o, t->grad, &r));
     int bad = !isfinite(r.loss);
     GT_TRY(t->m->k->fix_add(&t->m->x, w->sum, t->grad, count, w->shift, &bad));
