@@ -87,16 +87,13 @@ static gt_status adapter_input(const gt_lora *l, const gt_kernels *k, gt_exec *x
                       cols);
 }
 
-gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
-                          gt_proj p, void *out, const void *in, int n, const gt_lora_work *w)
+/* w->t = drop(in) A^T, and drop(in) itself in *input. */
+static gt_status low_rank(const gt_lora *l, const gt_kernels *k, gt_exec *x, int layer, gt_proj p, const void **input,
+                          const void *in, int n, int cols, const gt_lora_work *w)
 {
     const gt_lora_slot *s = &l->slot[layer][p];
-    if (s->r == 0) return GT_OK;
-    int rows, cols;
-    gt_proj_shape(c, p, &rows, &cols);
-    const void *input;
-    GT_TRY(adapter_input(l, k, x, layer, p, &input, in, n, cols, w));
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = input,
+    GT_TRY(adapter_input(l, k, x, layer, p, input, in, n, cols, w));
+    return k->gemm(x, &(gt_gemm){.a = *input,
                                  .lda = cols,
                                  .b = act_at(l, k, s->a),
                                  .ldb = cols,
@@ -107,7 +104,18 @@ gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, con
                                  .n = s->r,
                                  .k = cols,
                                  .alpha = 1,
-                                 .c_dtype = k->act}));
+                                 .c_dtype = k->act});
+}
+
+gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
+                          gt_proj p, void *out, const void *in, int n, const gt_lora_work *w)
+{
+    const gt_lora_slot *s = &l->slot[layer][p];
+    if (s->r == 0) return GT_OK;
+    int rows, cols;
+    gt_proj_shape(c, p, &rows, &cols);
+    const void *input;
+    GT_TRY(low_rank(l, k, x, layer, p, &input, in, n, cols, w));
     return k->gemm(x, &(gt_gemm){.a = w->t,
                                  .lda = s->r,
                                  .b = act_at(l, k, s->b),
@@ -132,20 +140,8 @@ gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, co
     int rows, cols;
     gt_proj_shape(c, p, &rows, &cols);
     const void *input;
-    GT_TRY(adapter_input(l, k, x, layer, p, &input, in, n, cols, w));
+    GT_TRY(low_rank(l, k, x, layer, p, &input, in, n, cols, w));
     /* dB += s dout^T t */
-    GT_TRY(k->gemm(x, &(gt_gemm){.a = input,
-                                 .lda = cols,
-                                 .b = act_at(l, k, s->a),
-                                 .ldb = cols,
-                                 .tb = true,
-                                 .c = w->t,
-                                 .ldc = s->r,
-                                 .m = n,
-                                 .n = s->r,
-                                 .k = cols,
-                                 .alpha = 1,
-                                 .c_dtype = k->act}));
     GT_TRY(k->gemm(x, &(gt_gemm){.a = d_out,
                                  .lda = rows,
                                  .ta = true,

@@ -8,23 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static gt_kernel_dims dims_of(const gt_weights *w, const gt_model_options *o)
+gt_kernel_dims gt_model_kernel_dims(const gt_model_config *c, int max_tokens, int lora_rank)
 {
-    const gt_model_config *c = &w->config;
     return (gt_kernel_dims){.hidden = c->hidden_size,
                             .inter = c->intermediate_size,
                             .heads = c->num_attention_heads,
                             .kv_heads = c->num_key_value_heads,
                             .head_dim = c->head_dim,
                             .vocab = c->vocab_size,
-                            .max_tokens = o->max_tokens,
-                            .lora_rank = o->lora_rank};
+                            .max_tokens = max_tokens,
+                            .lora_rank = lora_rank};
 }
 
 /* The one place that says how large the model's own memory is. */
 static void carve(gt_model *m, gt_arena *a, const gt_weights *w, const gt_model_options *o, int threads)
 {
-    const gt_kernel_dims dims = dims_of(w, o);
+    const gt_kernel_dims dims = gt_model_kernel_dims(&w->config, gt_max_int(o->max_tokens, o->positions), o->lora_rank);
     const size_t half = (size_t)w->config.head_dim / 2;
     for (int i = 0; i < 2; i++) {
         m->rope_cos[i] = gt_arena_push(a, (size_t)o->positions, half * sizeof(float), "model.rope");

@@ -103,6 +103,9 @@ typedef struct {
     int max_tokens; /* largest pass: sizes kernel scratch */
 } gt_model_options;
 
+/* What sizes kernel scratch and buffers: the largest pass, cache or document (tokens) and adapter rank that will be used. */
+gt_kernel_dims gt_model_kernel_dims(const gt_model_config *c, int max_tokens, int lora_rank);
+
 /* Bytes of the model's own memory by name (decoded layer, RoPE tables, kernel scratch): measures into plan. */
 gt_status gt_model_plan(gt_arena *plan, const gt_weights *w, const gt_model_options *o);
 

@@ -127,14 +127,7 @@ void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernel
             p->lora.wide = rows_f32(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.wide");
         }
     }
-    const gt_kernel_dims dims = {.hidden = c->hidden_size,
-                                 .inter = c->intermediate_size,
-                                 .heads = c->num_attention_heads,
-                                 .kv_heads = c->num_key_value_heads,
-                                 .head_dim = c->head_dim,
-                                 .vocab = c->vocab_size,
-                                 .max_tokens = o->max_tokens,
-                                 .lora_rank = lora ? lora->max_rank : 0};
+    const gt_kernel_dims dims = gt_model_kernel_dims(c, o->max_tokens, lora ? lora->max_rank : 0);
     if (o->training) carve_gradients(p, &s, dropout, k, &dims);
     if (o->head_rows > 0) carve_head(p, a, &s, k, c->vocab_size);
 }

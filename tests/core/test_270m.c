@@ -1,10 +1,11 @@
 /* The real Gemma 3 270M against the public reference (golden/270m): logits of 21 prompts, MedQA answers token by token,
- * greedy texts, bf16 noise, five QLoRA steps. The GGUF lies in the cache folder where tests/util/reference-env puts it. */
+ * greedy texts, bf16 noise, five QLoRA steps. */
 #include "base_dtype.h"
 #include "fs.h"
 #include "generate.h"
 #include "golden_tensors.h"
 #include "json.h"
+#include "real_model.h"
 #include "testing.h"
 #include "tiny.h"
 #include "trainer.h"
@@ -13,26 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { LONGEST = 900, COLUMN_STEP = 128 };
-
-static const char *model_path(void)
-{
-    static char path[512];
-    const char *given = getenv("GEMTUNE_270M"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (given)
-        snprintf(path, sizeof path, "%s", given);
-    else if (cache)
-        snprintf(path, sizeof path, "%s/gemtune/gemma3-270m-q4_k_m.gguf", cache);
-    else
-        snprintf(path, sizeof path, "%s/.cache/gemtune/gemma3-270m-q4_k_m.gguf", home ? home : "");
-    if (access(path, R_OK) != 0) {
-        print_message("SKIP: %s is absent; tests/util/reference-env fetches it\n", path);
-        skip();
-    }
-    return path;
-}
 
 static gt_json_doc *read_json(const char *name)
 {
@@ -139,7 +122,7 @@ static void float32_logits_equal_the_reference(void **state)
 {
     (void)state;
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, model_path()));
+    assert_ok(gt_weights_open(&w, real_270m()));
     errors e = compare_prompts(w, GT_F32, "gguf_f32", 0, 21);
     print_message("native float32: logits %.2e, logsumexp %.2e\n", e.logits, e.lse);
     assert_true(e.logits <= 2e-3 && e.lse <= 2e-3); /* 18 layers of float32 sums; logits of size 30 */
@@ -154,7 +137,7 @@ static void bf16_noise_is_at_most_the_references(void **state)
 {
     (void)state;
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, model_path()));
+    assert_ok(gt_weights_open(&w, real_270m()));
     gt_weights_round_to_bf16(w);
     const errors e = compare_prompts(w, GT_BF16, "bf16w_f32", 0, 21);
     gt_json_doc *doc = read_json("270m/logits.json");
@@ -202,7 +185,7 @@ static void forty_medqa_answers_have_the_references_likelihoods(void **state)
 {
     (void)state;
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, model_path()));
+    assert_ok(gt_weights_open(&w, real_270m()));
     nll_run n = {0};
     tiny_open(&n.run, w, GT_BACKEND_CPU, GT_F32, 2, NULL,
               &(gt_pass_options){.max_tokens = LONGEST, .max_documents = 1, .head_rows = 64}, 1024);
@@ -245,7 +228,7 @@ static void greedy_texts_are_the_references(void **state)
 {
     (void)state;
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, model_path()));
+    assert_ok(gt_weights_open(&w, real_270m()));
     w->config.eos_count = 0; /* the reference was told to make 32 tokens */
     gt_model *m;
     assert_ok(gt_model_create(
@@ -327,7 +310,7 @@ static void five_qlora_steps_equal_the_reference(void **state)
 {
     (void)state;
     gt_weights *w;
-    assert_ok(gt_weights_open(&w, model_path()));
+    assert_ok(gt_weights_open(&w, real_270m()));
     gt_weights_round_to_bf16(w);
     static tiny_quantized q;
     quantize_in_memory(&q, w);
