@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t leave_with;
+static gt_comm *volatile left; /* given up with the process */
 
 static void leave(int number)
 {
@@ -21,7 +22,10 @@ gt_status gt_command_end(gt_comm *c, gt_status st)
     }
     bool other = strstr(gt_error_last()->message, "another rank failed") != NULL;
     gt_command_report(other, c->size > 1 ? c->rank : -1);
-    if (st == GT_ERR_INTERRUPTED) return st; /* no time for anybody else; main leaves with the signal's code */
+    if (st == GT_ERR_INTERRUPTED && c->size > 1) { /* no time for anybody else; main leaves with the signal's code */
+        left = c;
+        return st;
+    }
     if (st == GT_ERR_LOST) gt_comm_abort(c, gt_status_exit_code(st)); /* nothing else reaches ranks that wait */
     leave_with = gt_status_exit_code(st);
     signal(SIGALRM, leave);
