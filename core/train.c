@@ -131,6 +131,14 @@ static gt_status after_update(gt_train_run *t, const gt_step_result *r, const gt
     return gt_comm_agree(t->c, log_step(t, r, w, seconds));
 }
 
+/* mpirun kills all ranks as soon as one has left with a signal's code, and two seconds after its own signal in any case: a
+ * rank that has saved stays until the others, who got theirs at the same time, had time to. */
+static void linger(const gt_train_run *t, double noticed)
+{
+    const double until = noticed + 1.5;
+    while (t->c->size > 1 && gt_train_clock() < until) usleep(20000);
+}
+
 typedef enum { GO_ON, SAVED_AND_LEAVE } outcome;
 
 static gt_status one_window(gt_train_run *t, outcome *what)
@@ -152,8 +160,10 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     gt_step_result r;
     if (st == GT_OK) st = gt_trainer_update(&t->t, t->c, gt_schedule_lr(&t->schedule, (long)t->step), &r);
     if (st == GT_ERR_INTERRUPTED) { /* the adapter is still the one the window began with */
+        const double noticed = gt_train_clock();
         gt_status saved = gt_train_save_alone(t, true);
         if (saved != GT_OK) gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
+        linger(t, noticed);
         return gt_signals_check();
     }
     GT_TRY(st);
