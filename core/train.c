@@ -1,7 +1,6 @@
 #include "train_run.h"
 
 #include "adapter.h"
-#include "fs.h"
 #include "log.h"
 #include "shard.h"
 #include "signals.h"

@@ -47,7 +47,6 @@ typedef struct gt_weights {
     char *path;                                /* as resolved, owned */
     char prefix[40]; /* of the module tree that transformers builds for this base, on which adapter names are built:
                         "model.", "model.language_model." (multimodal, whichever way its file spells it) or "" */
-    bool embed_scale_f32_exact;                /* unused by loaders; the model decides by compute dtype */
     const struct gt_gtq_info *packed;          /* what a .gtq says about itself (gtq.h); NULL for other sources */
     struct gt_weights_store *store;            /* the mappings; private */
 } gt_weights;
