@@ -36,15 +36,17 @@ enum {
     GT_CHAT_PARSE_SPECIAL = 2      /* control tokens spelled in content are parsed */
 };
 
-/* Messages read from JSON ({"role": …, "content": string or list}); the texts point into the JSON document. */
+/* Messages read from JSON: {"role": …, "content": string or list}, or as ShareGPT spells them {"from": human, gpt, system,
+ * user or assistant, "value": …}. The texts point into the JSON document. */
 typedef struct {
     gt_chat_message *message; /* [count] owned */
     gt_chat_item *items;      /* owned, all messages' items */
     size_t count;
 } gt_chat;
 
-/* messages: the value of "messages", an array of objects; other members of a message are ignored. GT_ERR_DATA names the
- * message by its number. Free with gt_chat_free. Roles are checked by render and encode. */
+/* messages: an array of objects; other members of a message are ignored. GT_ERR_DATA names the message by its number: also
+ * where it mixes the two spellings, or is from somebody else. Free with gt_chat_free. The order of roles, and what "role"
+ * says, are checked by render and encode. */
 gt_status gt_chat_from_json(gt_chat *out, const gt_json *messages);
 void gt_chat_free(gt_chat *c); /* NULL and zeroed structs are fine */
 

@@ -185,11 +185,11 @@ static gt_status supervise_turns(gt_sample *out, const maker *k, const gt_chat_t
     return st;
 }
 
-static gt_status from_messages(gt_sample *out, const maker *k)
+static gt_status from_messages_in(gt_sample *out, const maker *k, const char *name)
 {
     gt_chat chat;
     gt_chat_tokens tokens;
-    GT_TRY(gt_chat_from_json(&chat, gt_json_get(k->row, "messages")));
+    if (gt_chat_from_json(&chat, gt_json_get(k->row, name)) != GT_OK) return gt_error_prefix("'%s'", name);
     gt_status st = gt_chat_encode(k->tok, chat.message, chat.count, chat_flags(k), &tokens);
     if (st == GT_OK) {
         st = supervise_turns(out, k, &tokens, 0);
@@ -197,6 +197,16 @@ static gt_status from_messages(gt_sample *out, const maker *k)
     }
     gt_chat_free(&chat);
     return st;
+}
+
+static gt_status from_messages(gt_sample *out, const maker *k)
+{
+    return from_messages_in(out, k, "messages");
+}
+
+static gt_status from_conversations(gt_sample *out, const maker *k)
+{
+    return from_messages_in(out, k, "conversations");
 }
 
 /* What lies behind the prompt and its generation header is the completion, later users' turns included, as in TRL. */
@@ -278,6 +288,8 @@ static gt_status from_choice(gt_sample *out, const maker *k)
     if (st == GT_OK) {
         out->choices = c.count;
         out->answer = c.answer;
+        const gt_json *cot = gt_json_get(k->row, "cot");
+        k->notes->explained += is_text(cot) && cot->length > 0;
     }
     gt_text_free(&user);
     gt_text_free(&assistant);
@@ -314,8 +326,8 @@ static gt_status fail_unknown(const gt_json *row)
     }
     gt_status st =
         GT_FAIL(GT_ERR_DATA,
-                "no known row format: has %s%s; expected messages, prompt and completion, text, instruction and "
-                "output, question with options (or A, B ...) and answer, or ids",
+                "no known row format: has %s%s; expected messages or conversations, prompt and completion, text, "
+                "instruction and output, question with options (or A, B ...) and answer, or ids",
                 row->child && names.data ? names.data : "no member", row->count > 8 ? ", ..." : "");
     gt_text_free(&names);
     return st;
@@ -330,6 +342,8 @@ gt_status gt_row_sample(gt_sample *out, const gt_json *row, const gt_load_option
     gt_status (*from)(gt_sample *, const maker *) = NULL;
     if (has(row, "messages"))
         from = from_messages;
+    else if (has(row, "conversations"))
+        from = from_conversations;
     else if (has(row, "prompt") && has(row, "completion"))
         from = from_prompt;
     else if (gt_choice_is(row))

@@ -2,6 +2,7 @@
  *
  *   {"ids": [2, ...], "prompt_tokens": n}             tokens as they are; supervised from prompt_tokens on (absent or 0: all)
  *   {"messages": [{"role", "content"}, ...]}          a chat; its last assistant turn, or every one (assistant_only)
+ *   {"conversations": [{"from", "value"}, ...]}       the same as ShareGPT spells it
  *   {"prompt": "...", "completion": "..."}            plain: joined, eos appended; the completion
  *   {"prompt": [messages], "completion": [messages]}  conversational: one chat; everything behind the prompt
  *   {"question", "options" or "A", "B", ...}          multiple choice (choice.h); the answer
@@ -21,6 +22,7 @@
 /* What happened to rows that were taken all the same; counted up. */
 typedef struct {
     size_t bos_stripped; /* plain texts that began with <bos> themselves and got no second one */
+    size_t explained;    /* multiple-choice rows with an explanation ("cot"), which is not learnt */
     size_t joint_tokens; /* plain prompts whose last token joined with the completion's begin: the border is moved */
 } gt_row_notes;
 

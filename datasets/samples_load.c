@@ -111,6 +111,9 @@ static gt_status check_result(const load *l)
     if (l->notes.joint_tokens)
         gt_log(GT_INFO, "data", "%zu prompts end inside a token of the completion; end them with a space or a newline",
                l->notes.joint_tokens);
+    if (l->notes.explained)
+        gt_log(GT_INFO, "data", "%zu multiple-choice rows have an explanation ('cot'): the answer is learnt, it is not",
+               l->notes.explained);
     if (s->rows_read == 0)
         return GT_FAIL(GT_ERR_DATA, "%s%s: no row at all", first, l->o->paths > 1 ? " and the others" : "");
     if (s->count == 0 && s->rows_refused == s->rows_read)

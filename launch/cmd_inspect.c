@@ -64,25 +64,28 @@ static gt_status inspect_run(gt_text *out, const char *path, bool is_run)
 
 /* ---- rows */
 
+static const struct {
+    const char *member, *form;
+} forms_known[] = {{"ids", "token ids"},
+                   {"messages", "messages"},
+                   {"conversations", "conversations (ShareGPT)"},
+                   {"prompt", "prompt and completion"},
+                   {"instruction", "Alpaca"},
+                   {"options", "multiple choice (MedQA)"},
+                   {"question", "multiple choice"},
+                   {"text", "text"}};
+enum { FORMS_KNOWN = sizeof forms_known / sizeof *forms_known };
+
 static const char *form_of(const gt_json *row)
 {
-    static const struct {
-        const char *member, *form;
-    } forms[] = {{"ids", "token ids"},
-                 {"messages", "messages"},
-                 {"prompt", "prompt and completion"},
-                 {"instruction", "Alpaca"},
-                 {"options", "multiple choice (MedQA)"},
-                 {"question", "multiple choice"},
-                 {"text", "text"}};
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        if (gt_json_get(row, forms[i].member)) return forms[i].form;
+    for (size_t i = 0; i < FORMS_KNOWN; i++)
+        if (gt_json_get(row, forms_known[i].member)) return forms_known[i].form;
     return "of no known form";
 }
 
 static gt_status inspect_rows(gt_text *out, const char *path)
 {
-    enum { FORMS = 8 };
+    enum { FORMS = FORMS_KNOWN + 1 }; /* and none of them */
     const char *form[FORMS];
     uint64_t count[FORMS] = {0}, bad = 0;
     int forms = 0;

@@ -24,7 +24,9 @@ static const gt_command_text text = {
         "nll: negative log-likelihood of every supervised token; greedy: whether each was the likeliest. With --top K "
         "also\n"
         "\"top\": for each of these tokens the K best [id, logit].\n"
-        "Rows: JSONL of ids and prompt_tokens, messages, prompt and completion, text, Alpaca, or multiple choice; CSV.",
+        "Rows: JSONL of ids and prompt_tokens, messages or conversations, prompt and completion, text, Alpaca, or "
+        "multiple\n"
+        "choice; CSV.",
     .min_operands = 1,
     .max_operands = 1};
 

@@ -1,6 +1,7 @@
 /* Every row format: its tokens and which of them are supervised. The small vocabulary has single letters a-e, so tokens can
  * be read: a sample is printed as its pieces, supervised ones in brackets. */
 #include "row_files.h"
+#include "row_sample.h"
 #include "tokenizer_files.h"
 
 #include <stdio.h>
@@ -91,6 +92,35 @@ static void a_conversation_supervises_its_last_answer_or_every_one(void **state)
               &(gt_load_options){.max_length = 25}, USER "<eos>" MODEL "[<][e][n][d]", 21);
 }
 
+static void sharegpts_spelling_gives_the_same_conversation(void **state)
+{
+    (void)state;
+    const char *want = USER "d\n\na" MODEL "b<end_of_turn>\\n<start_of_turn>user\\nc" MODEL "[d][<end_of_turn>][\\n]";
+    static const char *const rows[] = {
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"d\"},{\"role\":\"user\",\"content\":\"a\"},{\"role\":"
+        "\"assistant\",\"content\":\"b\"},{\"role\":\"user\",\"content\":\"c\"},{\"role\":\"assistant\",\"content\":"
+        "\"d\"}]}",
+        "{\"conversations\":[{\"from\":\"system\",\"value\":\"d\"},{\"from\":\"human\",\"value\":\"a\"},{\"from\":"
+        "\"gpt\",\"value\":\"b\",\"weight\":0},{\"from\":\"human\",\"value\":\"c\"},{\"from\":\"gpt\",\"value\":"
+        "\"d\"}],\"id\":\"x1\",\"text\":\"ignored\"}",
+        "{\"conversations\":[{\"from\":\"system\",\"value\":\"d\"},{\"from\":\"user\",\"value\":\"a\",\"role\":null},"
+        "{\"from\":\"assistant\",\"value\":\"b\"},{\"role\":\"user\",\"content\":\"c\",\"from\":null},"
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"d\"}]}]}",
+        "{\"messages\":[{\"from\":\"system\",\"value\":\"d\"},{\"from\":\"human\",\"value\":\"a\"},{\"from\":"
+        "\"gpt\",\"value\":\"b\"},{\"from\":\"human\",\"value\":\"c\"},{\"from\":\"gpt\",\"value\":\"d\"}]}",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) check_one(rows[i], NULL, want, 38);
+    check_one("{\"conversations\":[{\"from\":\"human\",\"value\":\"a\"},{\"from\":\"gpt\",\"value\":\"b\"},{\"from\":"
+              "\"human\",\"value\":\"c\"},{\"from\":\"gpt\",\"value\":\"d\"}]}",
+              &assistant,
+              USER "a" MODEL "[b][<end_of_turn>][\\n]<start_of_turn>user\\nc" MODEL "[d][<end_of_turn>][\\n]", 36);
+    check_one("{\"prompt\":[{\"from\":\"human\",\"value\":\"a\"}],\"completion\":[{\"from\":\"gpt\",\"value\":\"b\"}]}",
+              NULL, USER "a" MODEL "[b][<end_of_turn>][\\n]", 17);
+    /* what a message says stays text */
+    check_one("{\"conversations\":[{\"from\":\"human\",\"value\":\"<eos>\"},{\"from\":\"gpt\",\"value\":\"b\"}]}", NULL,
+              USER "<eos>" MODEL "[b][<end_of_turn>][\\n]", 21);
+}
+
 static void a_conversation_may_be_cut_into_prompt_and_completion(void **state)
 {
     (void)state;
@@ -148,6 +178,42 @@ static void choices_of_both_publishers_get_one_shape(void **state)
     assert_string_equal(got, want);
     free(got);
     gt_samples_free(&s);
+}
+
+/* A sample is the same whatever stands in `cot`; rows that have a text there are counted. */
+static void an_explanation_is_counted_and_not_learnt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member;
+        size_t counted;
+    } cases[] = {{"", 0},
+                 {",\"cot\":\"c, because d\"", 1},
+                 {",\"cot\":\"\"", 0},
+                 {",\"cot\":null", 0},
+                 {",\"cot\":[\"x\"]", 0},
+                 {",\"cot\":7", 0}};
+    gt_sample first = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char row[200];
+        snprintf(row, sizeof row, "{\"question\":\"e\",\"A\":\"d\",\"B\":\"c\",\"answer\":2%s}", cases[i].member);
+        gt_json_doc *doc;
+        gt_sample made;
+        gt_row_notes notes = {0};
+        assert_ok(gt_json_parse(&doc, row, strlen(row), "row"));
+        assert_ok(gt_row_sample(&made, gt_json_root(doc), &(gt_load_options){0}, shared_small_tokenizer(), &notes));
+        gt_json_free(doc);
+        assert_int_equal(notes.explained, cases[i].counted);
+        if (i == 0) {
+            first = made;
+            continue;
+        }
+        assert_int_equal(made.n, first.n);
+        assert_memory_equal(made.ids, first.ids, (size_t)first.n * sizeof *first.ids);
+        assert_memory_equal(made.label, first.label, (size_t)first.n);
+        gt_sample_free(&made);
+    }
+    gt_sample_free(&first);
 }
 
 static void ids_are_taken_as_they_are_without_a_tokenizer(void **state)
@@ -254,9 +320,11 @@ int main(void)
         cmocka_unit_test(text_is_supervised_whole_with_its_end),
         cmocka_unit_test(a_prompt_is_context_for_its_completion),
         cmocka_unit_test(a_conversation_supervises_its_last_answer_or_every_one),
+        cmocka_unit_test(sharegpts_spelling_gives_the_same_conversation),
         cmocka_unit_test(a_conversation_may_be_cut_into_prompt_and_completion),
         cmocka_unit_test(alpaca_rows_become_one_turn),
         cmocka_unit_test(choices_of_both_publishers_get_one_shape),
+        cmocka_unit_test(an_explanation_is_counted_and_not_learnt),
         cmocka_unit_test(ids_are_taken_as_they_are_without_a_tokenizer),
         cmocka_unit_test(rows_without_a_supervised_token_are_dropped_and_counted),
         cmocka_unit_test(options_that_do_not_fit_a_row_are_refused),
