@@ -15,7 +15,12 @@ enum { CHUNK_BYTES = 1 << 20, FORMAT_VERSION = 1 };
 static herr_t innermost(unsigned n, const H5E_error2_t *e, void *text)
 {
     (void)n;
-    snprintf(text, 400, "%s: %s", e->func_name ? e->func_name : "?", e->desc ? e->desc : "?");
+    const char *said = e->desc ? strstr(e->desc, "error message = '") : NULL; /* the system's words among addresses */
+    if (said) {
+        said += strlen("error message = '");
+        snprintf(text, 400, "%.*s", (int)strcspn(said, "'"), said);
+    } else
+        snprintf(text, 400, "%s: %s", e->func_name ? e->func_name : "?", e->desc ? e->desc : "?");
     return 1; /* the first one walked upward is the cause */
 }
 

@@ -2,6 +2,7 @@
 
 #include "fs.h"
 #include "json.h"
+#include "log.h"
 #include "tfevents.h"
 
 #include <errno.h>
@@ -126,7 +127,11 @@ gt_status gt_metrics_write(gt_metrics *m, int64_t step, double epoch, const gt_m
     gt_text_addf(&t, "}\n");
     gt_status st = t.failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for a line of metrics") : write_line(m, &t);
     gt_text_free(&t);
-    if (st == GT_OK && m->events) st = write_events(m->events, step, epoch, metric, count);
+    if (st == GT_OK && m->events && write_events(m->events, step, epoch, metric, count) != GT_OK) {
+        gt_log(GT_WARN, "metrics", "%s; event files end here, metrics.jsonl goes on", gt_error_last()->message);
+        gt_tfevents_close(m->events);
+        m->events = NULL;
+    }
     return st;
 }
 

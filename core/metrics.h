@@ -27,7 +27,7 @@ typedef struct {
 gt_status gt_metrics_open(gt_metrics **out, const char *folder, int64_t resumed_step, bool tensorboard);
 
 /* Appends one line and waits until it is on the disk. count <= 32. GT_ERR_IO: nothing, or a cut-off line that the next
- * open drops, was written; the run may go on. */
+ * open drops, was written; the run may go on. Event files that cannot be written end there, with a warning. */
 gt_status gt_metrics_write(gt_metrics *m, int64_t step, double epoch, const gt_metric *metric, int count);
 
 void gt_metrics_close(gt_metrics *m); /* NULL is fine */

@@ -41,6 +41,20 @@ static gt_status start_adapter(gt_train_run *t)
     return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
 }
 
+/* --- saving */
+
+/* A save that failed is tried again at the next occasion; a disk that stays full ends the run. *in_a_row: the count. */
+static gt_status forgive_save(const gt_train_run *t, gt_status st, int *in_a_row)
+{
+    if (st == GT_OK) *in_a_row = 0;
+    if (st == GT_OK || st == GT_ERR_INTERRUPTED || st == GT_ERR_LOST) return st;
+    if (++*in_a_row >= GT_TRAIN_FAILED_SAVES)
+        return gt_error_prefix("%d saves in a row failed, the last", GT_TRAIN_FAILED_SAVES);
+    if (t->c->rank == 0 || !strstr(gt_error_last()->message, "another rank failed"))
+        gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
+    return GT_OK;
+}
+
 /* --- one window */
 
 static gt_flops micro_flops(const gt_train_run *t, const gt_micro_rows *m)
@@ -68,8 +82,7 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
         gt_train_log_micro(t->log, t->step, ++done, mine, r.tokens, micro_flops(t, &w->micro[i]).total,
                            gt_train_clock() - begin);
         if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
-            gt_status st = gt_train_save_alone(t, true);
-            if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
+            GT_TRY(forgive_save(t, gt_train_save_alone(t, true), &t->failed_parts));
             t->last_save = gt_train_clock();
         }
     }
@@ -114,6 +127,7 @@ static gt_status log_step(gt_train_run *t, const gt_step_result *r, const gt_win
 static gt_status after_update(gt_train_run *t, const gt_step_result *r, const gt_window_rows *w, double seconds)
 {
     t->step++;
+    t->in_window = false;
     t->rows_seen += w->rows;
     t->tokens_seen += w->tokens;
     t->supervised_seen += w->supervised;
@@ -130,14 +144,6 @@ static gt_status after_update(gt_train_run *t, const gt_step_result *r, const gt
     return gt_comm_agree(t->c, log_step(t, r, w, seconds));
 }
 
-/* mpirun kills all ranks as soon as one has left with a signal's code, and two seconds after its own signal in any case: a
- * rank that has saved stays until the others, who got theirs at the same time, had time to. */
-static void linger(const gt_train_run *t, double noticed)
-{
-    const double until = noticed + 1.5;
-    while (t->c->size > 1 && gt_train_clock() < until) usleep(20000);
-}
-
 typedef enum { GO_ON, SAVED_AND_LEAVE } outcome;
 
 static gt_status one_window(gt_train_run *t, outcome *what)
@@ -148,6 +154,7 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     GT_TRY(gt_loader_window(t->loader, epoch, t->step % t->windows_per_epoch, &w));
     GT_TRY(gt_window_begin(&t->t, w.micros, (uint64_t)w.supervised));
     GT_TRY(gt_train_load_window(t));
+    t->in_window = true;
     bool save_asked = false;
     gt_status st = run_micros(t, &w, (uint64_t)epoch, &save_asked);
     if (st != GT_ERR_INTERRUPTED) st = meet(t, st, &save_asked);
@@ -158,14 +165,7 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     }
     gt_step_result r;
     if (st == GT_OK) st = gt_trainer_update(&t->t, t->c, gt_schedule_lr(&t->schedule, (long)t->step), &r);
-    if (st == GT_ERR_INTERRUPTED) { /* the adapter is still the one the window began with */
-        const double noticed = gt_train_clock();
-        gt_status saved = gt_train_save_alone(t, true);
-        if (saved != GT_OK) gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
-        linger(t, noticed);
-        return gt_signals_check();
-    }
-    GT_TRY(st);
+    GT_TRY(st); /* of an update that was interrupted nothing is done yet */
     return after_update(t, &r, &w, gt_train_clock() - begin);
 }
 
@@ -178,44 +178,86 @@ static bool due(const gt_train_run *t, int strategy, double steps)
     return t->step % gt_recipe_every(steps, t->total_steps) == 0;
 }
 
-static gt_status evaluate(gt_train_run *t)
+static bool evaluation_due(const gt_train_run *t)
+{
+    if (t->dev.count == 0 || t->evaluated == t->step) return false;
+    if (t->step == 0) return t->r->eval_on_start;
+    return t->step == t->total_steps || due(t, t->r->eval_strategy, t->r->eval_steps);
+}
+
+/* The best adapter on disk stays the earlier one when there is no room for this one; at the end that is a fault. */
+static gt_status keep_if_best(gt_train_run *t, double metric)
+{
+    if (t->best_step >= 0 && !(metric < t->best_metric)) return GT_OK;
+    if (t->step > 0) {
+        gt_status st = gt_train_write_adapter(t, "best");
+        if (st == GT_ERR_IO && t->step < t->total_steps) {
+            if (t->c->rank == 0)
+                gt_log(GT_WARN, "train", "could not write the best adapter: %s; training goes on",
+                       gt_error_last()->message);
+            return GT_OK;
+        }
+        GT_TRY(st);
+    }
+    t->best_metric = metric;
+    t->best_step = t->step;
+    return GT_OK;
+}
+
+static gt_status evaluate(gt_train_run *t, outcome *what)
 {
     gt_eval_result e;
     GT_TRY(gt_train_evaluate(t, &e));
-    const double epoch = (double)t->step / (double)t->windows_per_epoch;
-    GT_TRY(gt_comm_agree(t->c, gt_train_log_eval(t->log, t->step, epoch, e.loss, e.accuracy, e.choices, e.seconds)));
+    if (e.save_asked) { /* the next life begins with this evaluation */
+        GT_TRY(gt_train_save(t, false));
+        *what = SAVED_AND_LEAVE;
+        return GT_OK;
+    }
     const bool by_accuracy = t->r->metric_for_best_model == GT_BEST_EVAL_ACCURACY;
     if (by_accuracy && isnan(e.accuracy))
         return GT_FAIL(GT_ERR_CONFIG,
-                       "metric_for_best_model is eval_accuracy, but eval_files has no multiple-choice row; use "
-                       "eval_loss");
-    const double metric = by_accuracy ? -e.accuracy : e.loss;
-    if (t->best_step >= 0 && !(metric < t->best_metric)) return GT_OK;
-    t->best_metric = metric;
-    t->best_step = t->step;
-    return t->step > 0 ? gt_train_write_adapter(t, "best") : GT_OK;
+                       "metric_for_best_model is eval_accuracy, but no row of eval_files has a choice to be right in; "
+                       "use eval_loss");
+    GT_TRY(keep_if_best(t, by_accuracy ? -e.accuracy : e.loss));
+    const double epoch = (double)t->step / (double)t->windows_per_epoch;
+    GT_TRY(gt_comm_agree(t->c, gt_train_log_eval(t->log, t->step, epoch, e.loss, e.accuracy, e.choices, e.seconds)));
+    t->evaluated = t->step;
+    return GT_OK;
 }
 
 static gt_status train_all(gt_train_run *t, outcome *what)
 {
-    const bool dev = t->dev.count > 0;
-    if (dev && t->r->eval_on_start && t->step == 0) GT_TRY(evaluate(t));
-    int64_t evaluated = -1;
-    while (t->step < t->total_steps) {
+    for (bool stepped = false;; stepped = true) {
+        if (evaluation_due(t)) GT_TRY(evaluate(t, what));
+        if (*what == SAVED_AND_LEAVE || t->step >= t->total_steps) return GT_OK;
+        if (stepped && due(t, t->r->save_strategy, t->r->save_steps))
+            GT_TRY(forgive_save(t, gt_train_save(t, false), &t->failed_saves));
         GT_TRY(one_window(t, what));
         if (*what == SAVED_AND_LEAVE) return GT_OK;
-        if (dev && due(t, t->r->eval_strategy, t->r->eval_steps)) {
-            GT_TRY(evaluate(t));
-            evaluated = t->step;
-        }
-        if (due(t, t->r->save_strategy, t->r->save_steps) && t->step < t->total_steps) {
-            gt_status st = gt_train_save(t, false);
-            if (st == GT_ERR_INTERRUPTED || st == GT_ERR_LOST) return st;
-            if (st != GT_OK) gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
-        }
     }
-    if (dev && evaluated != t->step) GT_TRY(evaluate(t));
-    return GT_OK;
+}
+
+/* mpirun kills all ranks as soon as one has left with a signal's code, and two seconds after its own signal in any case: a
+ * rank that has saved stays until the others, who got theirs at the same time, had time to. */
+static void linger(const gt_train_run *t, double noticed)
+{
+    const double until = noticed + 1.5;
+    while (t->c->size > 1 && gt_train_clock() < until) usleep(20000);
+}
+
+/* Told to stop, wherever that met it: the state of the latest step and what this rank finished of the window in work are
+ * kept, without a word with the other ranks. */
+static gt_status leave_at_once(gt_train_run *t)
+{
+    const double noticed = gt_train_clock();
+    gt_status saved = gt_train_save_alone(t, t->in_window);
+    if (saved != GT_OK)
+        gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
+    else if (t->c->rank == 0)
+        gt_log(GT_INFO, "train", "saved what is finished, step %lld; start again to go on", (long long)t->step);
+    linger(t, noticed);
+    GT_TRY(gt_signals_check());
+    return GT_FAIL(GT_ERR_INTERRUPTED, "rank %d stopped: another rank failed", t->c->rank);
 }
 
 static gt_status finish(gt_train_run *t, double seconds)
@@ -261,12 +303,12 @@ static gt_status run(gt_train_run *t)
     const double begin = t->last_save = gt_train_clock();
     gt_log(GT_INFO, "train", "ready %.2f s after the start", process_age());
     outcome what = GO_ON;
-    GT_TRY(train_all(t, &what));
-    if (what == SAVED_AND_LEAVE) {
+    gt_status st = train_all(t, &what);
+    if (st == GT_OK && what == GO_ON) st = finish(t, gt_train_clock() - begin);
+    if (st == GT_ERR_INTERRUPTED) return leave_at_once(t);
+    if (st == GT_OK && what == SAVED_AND_LEAVE)
         gt_log(GT_INFO, "train", "asked to save and leave: start again to go on");
-        return GT_OK;
-    }
-    return finish(t, gt_train_clock() - begin);
+    return st;
 }
 
 static void close_all(gt_train_run *t)

@@ -105,6 +105,7 @@ static gt_status eval_all(gt_train_run *t, letters *l, int64_t *sum)
         first += (size_t)n;
         if (group % t->c->size != t->c->rank) continue;
         GT_TRY(gt_signals_check());
+        if (gt_signals_save_asked()) return GT_OK;
         gt_batch b;
         GT_TRY(gt_batch_build(&b, sample, n));
         gt_status st = eval_batch(t, l, sample, &b, sum);
@@ -124,6 +125,12 @@ gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out)
     free(l.row);
     if (st == GT_ERR_INTERRUPTED) return st;
     GT_TRY(gt_comm_agree(t->c, st));
+    int32_t save_asked = gt_signals_save_asked();
+    GT_TRY(gt_comm_max_i32(t->c, &save_asked, 1));
+    if (save_asked) {
+        *out = (gt_eval_result){.save_asked = true};
+        return GT_OK;
+    }
     GT_TRY(gt_comm_sum_i64(t->c, sum, SUMS));
     *out = (gt_eval_result){.loss = (double)sum[SUM_LOSS] / GT_LOSS_SCALE / (double)sum[SUM_SUPERVISED],
                             .supervised = sum[SUM_SUPERVISED],

@@ -1,5 +1,6 @@
 #include "train_log.h"
 
+#include "log.h"
 #include "memory_use.h"
 #include "metrics.h"
 #include "progress.h"
@@ -19,6 +20,7 @@ struct gt_train_log {
     double run_loss; /* of all steps of this life */
     int64_t run_steps;
     double seconds_a_step; /* moving average */
+    int64_t unwritten;     /* metrics lines lost since the latest that was written: the disk is full */
 };
 
 /* Shared pages of the mapped base count once over all ranks of a machine. */
@@ -56,6 +58,24 @@ void gt_train_log_close(gt_train_log *l)
     if (l->metrics) gt_train_progress_end(&l->line);
     gt_metrics_close(l->metrics);
     free(l);
+}
+
+/* A line that cannot be written is a pity and no reason to stop training. */
+static gt_status record(gt_train_log *l, int64_t step, double epoch, const gt_metric *m, int count)
+{
+    gt_status st = gt_metrics_write(l->metrics, step, epoch, m, count);
+    if (st == GT_ERR_IO) {
+        if (l->unwritten++ == 0) {
+            gt_train_progress_end(&l->line);
+            gt_log(GT_WARN, "train", "could not write metrics: %s; training goes on", gt_error_last()->message);
+        }
+        return GT_OK;
+    }
+    if (st == GT_OK && l->unwritten > 0) {
+        gt_log(GT_WARN, "train", "metrics are written again; %lld lines are missing", (long long)l->unwritten);
+        l->unwritten = 0;
+    }
+    return st;
 }
 
 void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, int64_t tokens, double flops, double seconds)
@@ -98,7 +118,7 @@ gt_status gt_train_log_step(gt_train_log *l, const gt_train_step_log *s, bool wr
         {"tflops", s->flops / s->seconds * 1e-12}, {"memory_gib", (double)line->memory / 0x1p30}};
     l->loss_sum = 0;
     l->losses = 0;
-    return gt_metrics_write(l->metrics, s->step, s->epoch, m, sizeof m / sizeof *m);
+    return record(l, s->step, s->epoch, m, sizeof m / sizeof *m);
 }
 
 gt_status gt_train_log_eval(gt_train_log *l, int64_t step, double epoch, double loss, double accuracy, int64_t choices,
@@ -108,7 +128,7 @@ gt_status gt_train_log_eval(gt_train_log *l, int64_t step, double epoch, double 
     gt_train_progress_end(&l->line);
     const gt_metric m[] = {
         {"eval_loss", loss}, {"eval_runtime", seconds}, {"eval_accuracy", accuracy}, {"eval_choices", (double)choices}};
-    return gt_metrics_write(l->metrics, step, epoch, m, choices > 0 ? 4 : 2);
+    return record(l, step, epoch, m, choices > 0 ? 4 : 2);
 }
 
 gt_status gt_train_log_end(gt_train_log *l, int64_t step, double epoch, double seconds, int64_t tokens)

@@ -13,7 +13,13 @@
 #include "train_log.h"
 #include "trainer.h"
 
-enum { GT_TRAIN_HEAD_ROWS = 64, GT_TRAIN_PASS_TOKENS = 1024, GT_TRAIN_BAD_STEPS = 5, GT_TRAIN_FEW_STEPS = 20 };
+enum {
+    GT_TRAIN_HEAD_ROWS = 64,
+    GT_TRAIN_PASS_TOKENS = 1024,
+    GT_TRAIN_BAD_STEPS = 5,
+    GT_TRAIN_FEW_STEPS = 20,
+    GT_TRAIN_FAILED_SAVES = 5
+};
 
 typedef struct gt_train_run {
     const gt_train_options *o;
@@ -50,9 +56,13 @@ typedef struct gt_train_run {
     int64_t rows_seen, tokens_seen, supervised_seen;
     double best_metric; /* eval_loss, or minus accuracy; valid when best_step >= 0 */
     int64_t best_step;
-    int bad_steps;  /* skipped in a row */
-    char extra[96]; /* the checkpoint's extra: {"updates": n, "bad_steps": n} */
-    int32_t *owner; /* [max micros] of the window in work */
+    int64_t evaluated; /* step whose evaluation is done, the latest; -1: none */
+    int bad_steps;     /* skipped in a row */
+    int failed_saves;  /* of all ranks together, in a row */
+    int failed_parts;  /* of this rank alone, in a row */
+    bool in_window;    /* the window is begun: what is finished of it is worth keeping */
+    char extra[128];   /* the checkpoint's extra: {"updates": n, "bad_steps": n, "evaluated": n} */
+    int32_t *owner;    /* [max micros] of the window in work */
     int64_t *cost;
     uint8_t *skip;
     int max_micros;
@@ -80,6 +90,7 @@ typedef struct {
     double loss, accuracy; /* accuracy of multiple-choice rows; NAN when there are none */
     int64_t supervised, choices, right;
     double seconds;
+    bool save_asked; /* SIGUSR1 came to any rank: nothing above holds */
 } gt_eval_result;
 gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out);
 

@@ -12,7 +12,8 @@
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s)
 {
     /* a skipped step is a step of the schedule and no update of the moments: their counts may differ */
-    snprintf(t->extra, sizeof t->extra, "{\"updates\": %ld, \"bad_steps\": %d}", t->t.optim.t, t->bad_steps);
+    snprintf(t->extra, sizeof t->extra, "{\"updates\": %ld, \"bad_steps\": %d, \"evaluated\": %lld}", t->t.optim.t,
+             t->bad_steps, (long long)t->evaluated);
     *s = (gt_train_state){.tensor = t->tensor,
                           .tensor_count = t->tensors,
                           .step = t->step,
@@ -117,12 +118,15 @@ static gt_status read_extra(gt_train_run *t, const char *text)
     gt_json_doc *doc;
     GT_TRY(gt_json_parse(&doc, text, strlen(text), "the checkpoint's extra"));
     const gt_json *updates = gt_json_get(gt_json_root(doc), "updates"),
-                  *bad = gt_json_get(gt_json_root(doc), "bad_steps");
+                  *bad = gt_json_get(gt_json_root(doc), "bad_steps"),
+                  *evaluated = gt_json_get(gt_json_root(doc), "evaluated");
     const bool sound = updates && updates->is_integer && updates->integer >= 0 && bad && bad->is_integer &&
-                       bad->integer >= 0 && bad->integer < GT_TRAIN_BAD_STEPS;
+                       bad->integer >= 0 && bad->integer < GT_TRAIN_BAD_STEPS &&
+                       (!evaluated || (evaluated->is_integer && evaluated->integer <= t->step));
     if (sound) {
         t->t.optim.t = (long)updates->integer;
         t->bad_steps = (int)bad->integer;
+        t->evaluated = evaluated ? evaluated->integer : t->step; /* version 0.1.0 saved after it had evaluated */
     }
     gt_json_free(doc);
     return sound ? GT_OK : GT_FAIL(GT_ERR_DATA, "the checkpoint's extra lacks updates and bad_steps");
@@ -130,7 +134,7 @@ static gt_status read_extra(gt_train_run *t, const char *text)
 
 gt_status gt_train_resume(gt_train_run *t)
 {
-    t->best_step = -1;
+    t->best_step = t->evaluated = -1;
     if (t->o->resume == GT_RESUME_NEVER) return GT_OK;
     gt_ckpt *k = NULL;
     const bool folder = t->o->resume == GT_RESUME_PATH && t->o->resume_path;

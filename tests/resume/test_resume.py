@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A run that is killed, stopped, asked to leave, or moved to another number of ranks ends in the same bytes.
 
-usage: test_resume.py [ranks|leave|kill|refuse ...]   (all by default; KILLS=1000 for the nightly number of kills)
+usage: test_resume.py [ranks|leave|evaluate|full|kill|refuse ...]   (all by default; KILLS=1000 for the nightly number of kills)
 Needs GEMTUNE (the binary) and GT_GOLDEN (the golden tiny models)."""
-import hashlib, json, os, random, re, signal, subprocess, sys, tempfile, time
+import hashlib, json, os, random, re, resource, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 
 GEMTUNE = os.environ.get("GEMTUNE", "build/gemtune")
@@ -156,6 +156,68 @@ def leave(truth):
         print(f"ok: {signal.Signals(sig).name} on {before} ranks, left in {took:.2f} s with {kept}, continued on {after}")
 
 
+def evaluate(truth):
+    """Asked to leave in the middle of a long evaluation: the step before it is kept, and the next life evaluates once."""
+    rows = ROOT / "many.jsonl"
+    rows.write_text("".join(json.dumps({"ids": [2] + [random.randrange(10, 500) for _ in range(40)]}) + "\n" for _ in range(1500)))
+    ends = set()
+    recipe = make_recipe(eval_files=[str(rows)], eval_steps=3, max_steps=4, save_steps=500)
+    for sig, ranks_before in ((signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGTERM, 2), (signal.SIGUSR1, 2)):
+        out = ROOT / f"evaluate-{sig}-{ranks_before}"
+        p = start(recipe, out, ranks_before)
+        wait_for_step(out, p, 3)
+        time.sleep(0.3)
+        asked = time.monotonic()
+        for pid in all_ranks(p):
+            os.kill(pid, sig)
+        text = p.communicate(timeout=30)[0]
+        took = time.monotonic() - asked
+        if any("eval_loss" in m for m in steps_logged(out)):
+            fail(f"the evaluation was over before its signal; give it more rows\n{text}")
+        if (p.returncode == 0) != (sig == signal.SIGUSR1) or took > 4:
+            fail(f"{sig} in an evaluation: exit {p.returncode} after {took:.1f} s\n{text}")
+        if not (out / "checkpoint-3" / "manifest.json").exists():
+            fail(f"{sig} in an evaluation: step 3 is lost, there are {sorted(x.name for x in out.iterdir())}\n{text}")
+        run(recipe, out, 3 - ranks_before)
+        evaluated = [m["step"] for m in steps_logged(out) if "eval_loss" in m]
+        if evaluated != [3, 4]:
+            fail(f"{sig} in an evaluation: then evaluated at {evaluated}, not at 3 and 4")
+        ends.add((final(out), str(losses(out)), (out / "best" / "adapter_model.safetensors").read_bytes()))
+        if len(ends) != 1:
+            fail(f"{sig} in an evaluation: another end than after other signals")
+        print(f"ok: {sig.name} in an evaluation on {ranks_before} ranks, left in {took:.2f} s")
+
+
+def full(truth):
+    """Nothing can be written for a while (a limit on files' sizes stands for the full disk): training goes on and ends in
+    the same bytes. A disk that stays full ends the run with 74."""
+    def no_room():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+    for ends in True, False:
+        out = ROOT / f"full-{ends}"
+        p = subprocess.Popen(command(truth.recipe, out, 1, "--set", "save_steps=1" if not ends else "save_steps=2"), env=ENV,
+                             preexec_fn=no_room, restore_signals=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = []
+        for line in p.stdout:
+            said.append(line)
+            if ends and "could not write the best adapter" in line:
+                resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        p.wait(timeout=60)
+        text = "".join(said)
+        left = [x.name for x in out.iterdir() if ".tmp" in x.name]
+        if left:
+            fail(f"a save without room left {left}\n{text}")
+        if ends:
+            if p.returncode != 0 or final(out) != truth.final:
+                fail(f"a disk that was full for a while: exit {p.returncode}\n{text}")
+            if "could not save" not in text or "metrics are written again" not in text:
+                fail(f"a disk that was full for a while: not said\n{text}")
+        elif p.returncode != 74 or "5 saves in a row failed" not in text or "File too large" not in text:
+            fail(f"a disk that stays full: exit {p.returncode}, expected 74\n{text}")
+    print("ok: full for a while, and for good")
+
+
 def kill(truth):
     """SIGKILL at random instants until the run is over; then the same bytes."""
     kills = int(os.environ.get("KILLS", "50"))
@@ -230,6 +292,6 @@ def refuse(truth):
 if __name__ == "__main__":
     truth = Truth()
     print(f"the truth: {len(truth.losses)} steps")
-    for name in sys.argv[1:] or ["ranks", "leave", "refuse", "kill"]:
-        dict(ranks=ranks, leave=leave, kill=kill, refuse=refuse)[name](truth)
+    for name in sys.argv[1:] or ["ranks", "leave", "evaluate", "full", "refuse", "kill"]:
+        dict(ranks=ranks, leave=leave, evaluate=evaluate, full=full, kill=kill, refuse=refuse)[name](truth)
     print("ok: all")
