@@ -34,7 +34,6 @@ typedef struct {
     const gt_model_config *model;
     const char *prefix;     /* gt_weights.prefix */
     const char *base_model; /* base_model_name_or_path; NULL: null */
-    bool gaussian;          /* init_lora_weights: "gaussian" instead of true */
 } gt_adapter_source;
 
 /* Writes the two files into an existing folder, each whole or not at all. Where the base is multimodal, target_modules is

@@ -176,6 +176,14 @@ static gt_status refuse_features(const reader *r)
     return GT_OK;
 }
 
+/* How the values began, which no longer matters: kept for whoever writes the adapter again. */
+static void read_init(const reader *r, gt_lora_config *c)
+{
+    const gt_json *init = member(r, "init_lora_weights");
+    if (init && init->type == GT_JSON_FALSE) c->init = GT_INIT_RANDOM;
+    if (gt_json_is_string(init, "gaussian")) c->init = GT_INIT_GAUSSIAN;
+}
+
 static gt_status read_all(const reader *r, gt_lora_config *c, char **base_model)
 {
     GT_TRY(refuse_features(r));
@@ -195,7 +203,12 @@ static gt_status read_all(const reader *r, gt_lora_config *c, char **base_model)
     }
     GT_TRY(read_names(r, "exclude_modules", &c->exclude));
     GT_TRY(read_names(r, "layers_pattern", &c->layers_pattern));
+    if (c->layers_pattern.is_regex && !*c->layers_pattern.item[0]) { /* "": any name, as for PEFT */
+        names_free(&c->layers_pattern);
+        c->layers_pattern = (gt_lora_names){0};
+    }
     c->layers_pattern.is_regex = false;
+    read_init(r, c);
     GT_TRY(read_layers(r, c));
     GT_TRY(read_overrides(r, "rank_pattern", &c->rank_pattern, &c->rank_patterns));
     GT_TRY(read_overrides(r, "alpha_pattern", &c->alpha_pattern, &c->alpha_patterns));
@@ -293,11 +306,12 @@ static void print_layers(gt_text *t, const gt_lora_config *c)
     gt_text_addf(t, c->layer_count ? "\n  ]" : "null");
 }
 
-void gt_adapter_config_print(gt_text *t, const gt_lora_config *c, const char *base_model, bool gaussian,
-                             const char *targets_regex)
+void gt_adapter_config_print(gt_text *t, const gt_lora_config *c, const char *base_model, const char *targets_regex)
 {
     const gt_lora_config none = {0}; /* a regular expression already names the layers and leaves out what is excluded */
     const gt_lora_config *selection = targets_regex ? &none : c;
+    static const char *const init_words[] = {
+        [GT_INIT_KAIMING] = "true", [GT_INIT_GAUSSIAN] = "\"gaussian\"", [GT_INIT_RANDOM] = "false"};
     gt_text_addf(t, "{\n");
     print_overrides(t, "alpha_pattern", c->alpha_pattern, c->alpha_patterns);
     print_plain(t, "auto_mapping", "null");
@@ -306,7 +320,7 @@ void gt_adapter_config_print(gt_text *t, const gt_lora_config *c, const char *ba
     print_names(t, "exclude_modules", &selection->exclude);
     print_plain(t, "fan_in_fan_out", "false");
     print_plain(t, "inference_mode", "true");
-    print_plain(t, "init_lora_weights", gaussian ? "\"gaussian\"" : "true");
+    print_plain(t, "init_lora_weights", init_words[c->init]);
     print_names(t, "layers_pattern", &selection->layers_pattern);
     print_layers(t, selection);
     print_number(t, "lora_alpha", c->alpha, false);

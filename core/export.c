@@ -53,8 +53,7 @@ static gt_status export_peft(const gt_export_options *o, gt_export_source *s)
     GT_TRY(gt_weights_open(&w, s->base));
     gt_status st = gt_export_source_load(s, o->source, w);
     if (st == GT_OK) {
-        const gt_adapter_source a = {&s->config, s->targets.rank, s->param,   &w->config,
-                                     w->prefix,  s->base,         s->gaussian};
+        const gt_adapter_source a = {&s->config, s->targets.rank, s->param, &w->config, w->prefix, s->base};
         st = gt_adapter_write(o->out, &a, o->replace);
     }
     gt_weights_close(w);

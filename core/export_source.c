@@ -7,22 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a recipe says of its adapter; pointers stay the recipe's. */
-static gt_lora_config config_of_recipe(gt_recipe *r)
-{
-    gt_recipe_targets *t = &r->lora_target_modules;
-    gt_lora_config c = {.r = (int)r->lora_r,
-                        .alpha = r->lora_alpha,
-                        .rslora = r->use_rslora,
-                        .dropout = r->lora_dropout,
-                        .all_linear = t->all_linear};
-    if (t->regex)
-        c.targets = (gt_lora_names){&t->regex, 1, true};
-    else
-        c.targets = (gt_lora_names){t->names.item, (size_t)t->names.count, false};
-    return c;
-}
-
 static bool holds(const char *folder, const char *name)
 {
     char *path = gt_fs_join(folder, name);
@@ -48,8 +32,7 @@ static gt_status open_run(gt_export_source *s, const char *path)
     s->nf4 = s->recipe.base_dtype == GT_BASE_NF4;
     s->bf16 = s->recipe.base_dtype == GT_BASE_BF16;
     s->double_quant = s->recipe.bnb_4bit_use_double_quant;
-    s->gaussian = s->recipe.init_lora_weights == GT_INIT_GAUSSIAN;
-    s->config = config_of_recipe(&s->recipe);
+    s->config = gt_recipe_lora(&s->recipe);
     if (!s->base && s->recipe.model_name_or_path) s->base = strdup(s->recipe.model_name_or_path);
     return GT_OK;
 }

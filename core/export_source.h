@@ -17,7 +17,6 @@ typedef struct {
     gt_lora_config config; /* borrowed from recipe or adapter */
     gt_lora_targets targets;
     float *param; /* owned */
-    bool gaussian;
     gt_recipe recipe;
     gt_ckpt *checkpoint;
     gt_adapter *adapter;

@@ -35,21 +35,28 @@ void gt_lora_carve(gt_lora *l, gt_arena *a, gt_dtype act)
                            : gt_arena_push(a, l->count, (size_t)gt_dtype_block_bytes(act), "adapter.compute_copy");
 }
 
-void gt_lora_init(gt_lora *l, const gt_model_config *c, uint64_t seed, bool gaussian)
+static void fill_uniform(float *out, size_t n, uint64_t key, double bound)
+{
+    for (size_t j = 0; j < n; j++) out[j] = (float)(bound * (2.0 * gt_rng_uniform(key, j) - 1.0));
+}
+
+void gt_lora_init(gt_lora *l, const gt_model_config *c, uint64_t seed, gt_init_lora init)
 {
     memset(l->param, 0, l->count * sizeof *l->param);
-    uint64_t key = gt_rng_key(gt_rng_key(seed, 0x10ca), gaussian);
+    uint64_t key = gt_rng_key(gt_rng_key(seed, 0x10ca), (uint64_t)init);
     for (int i = 0; i < l->layers; i++) {
         for (int p = 0; p < GT_PROJ_COUNT; p++) {
             const gt_lora_slot *s = &l->slot[i][p];
             if (s->r == 0) continue;
             int out, in;
             gt_proj_shape(c, (gt_proj)p, &out, &in);
-            uint64_t module = gt_rng_key(key, (uint64_t)(i * GT_PROJ_COUNT + p));
-            double bound = 1.0 / sqrt(in);
-            for (size_t j = 0; j < (size_t)s->r * (size_t)in; j++)
-                l->param[s->a + j] = (float)(gaussian ? gt_rng_normal(module, j) / s->r
-                                                      : bound * (2.0 * gt_rng_uniform(module, j) - 1.0));
+            const size_t r = (size_t)s->r, a = r * (size_t)in, b = r * (size_t)out;
+            const uint64_t module = gt_rng_key(key, (uint64_t)(i * GT_PROJ_COUNT + p));
+            if (init != GT_INIT_GAUSSIAN)
+                fill_uniform(l->param + s->a, a, module, 1.0 / sqrt(in));
+            else
+                for (size_t j = 0; j < a; j++) l->param[s->a + j] = (float)(gt_rng_normal(module, j) / s->r);
+            if (init == GT_INIT_RANDOM) fill_uniform(l->param + s->b, b, gt_rng_key(~module, 0xb), 1.0 / sqrt(s->r));
         }
     }
 }

@@ -4,6 +4,7 @@
 #define GT_LORA_H
 
 #include "arena.h"
+#include "lora_config.h"
 #include "table.h"
 #include "weights.h"
 
@@ -32,9 +33,10 @@ void gt_lora_layout(gt_lora *l, const gt_model_config *c, const int *ranks, cons
 /* Pushes param and act for a table's compute dtype. */
 void gt_lora_carve(gt_lora *l, gt_arena *a, gt_dtype act);
 
-/* Fresh adapters as PEFT's default: A uniform in +-1/sqrt(in) (Kaiming, a = sqrt 5), B zero; "gaussian": A normal with
- * standard deviation 1/r. Values depend on seed, layer, projection and index only. */
-void gt_lora_init(gt_lora *l, const gt_model_config *c, uint64_t seed, bool gaussian);
+/* Fresh adapters as PEFT makes them. GT_INIT_KAIMING: A uniform in +-1/sqrt(in) (Kaiming, a = sqrt 5), B zero; GAUSSIAN: A
+ * normal with standard deviation 1/r, B zero; RANDOM: A as Kaiming, B uniform in +-1/sqrt(r), so the adapter is no zero.
+ * Values depend on seed, layer, projection and index only. */
+void gt_lora_init(gt_lora *l, const gt_model_config *c, uint64_t seed, gt_init_lora init);
 
 /* Refreshes act from param: after every change of param. */
 gt_status gt_lora_refresh(gt_lora *l, const gt_kernels *k, gt_exec *x);

@@ -3,42 +3,13 @@
 #ifndef GT_LORA_TARGETS_H
 #define GT_LORA_TARGETS_H
 
+#include "lora_config.h"
 #include "model_config.h"
 #include "text.h"
 #include "weights.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-enum { GT_LORA_MAX_NAMES = 1024 };
-
-/* A list of names, or one regular expression (is_regex, count 1) that must match a module's whole path. */
-typedef struct {
-    char **item;
-    size_t count;
-    bool is_regex;
-} gt_lora_names;
-
-/* A regular expression on the end of a module's path (from a dot on) and what it sets there; the first that matches wins. */
-typedef struct {
-    char *pattern;
-    double value;
-} gt_lora_override;
-
-/* The part of PEFT's LoraConfig that this program honours. Plain data; pointers are the maker's. */
-typedef struct {
-    int r;
-    double alpha;
-    bool rslora; /* scaling alpha / sqrt(r) instead of alpha / r */
-    double dropout;
-    bool all_linear; /* target_modules "all-linear": all seven projections; targets is unused then */
-    gt_lora_names targets, exclude;
-    int *layers; /* layers_to_transform [layer_count]; none: every layer. Lists only */
-    size_t layer_count;
-    gt_lora_names layers_pattern; /* the name in front of the layer's number; none: any. Lists only */
-    gt_lora_override *rank_pattern, *alpha_pattern;
-    size_t rank_patterns, alpha_patterns;
-} gt_lora_config;
 
 /* What a config means for a model. Plain data. */
 typedef struct {
@@ -48,6 +19,9 @@ typedef struct {
     size_t modules; /* projections with an adapter */
     size_t hit
         [GT_LORA_MAX_NAMES]; /* [targets.count] modules that each name matches, before exclusion; 0: it matches nothing */
+    size_t excluded;         /* modules that are targets but for exclude_modules */
+    size_t rank_hit[GT_LORA_MAX_NAMES];  /* [rank_patterns] adapters whose rank each pattern sets */
+    size_t alpha_hit[GT_LORA_MAX_NAMES]; /* [alpha_patterns] likewise */
 } gt_lora_targets;
 
 /* A module's path, as PEFT sees it in the model that transformers makes: "model.layers.3.self_attn.q_proj". Tensor names
@@ -66,6 +40,11 @@ gt_status gt_lora_targets_resolve_in(gt_lora_targets *out, const gt_lora_config 
 
 /* Appends "q_proj: 18 modules, r_proj: NOTHING, ..." to text; *missed (may be NULL): the number of names that match nothing. */
 void gt_lora_targets_describe(gt_text *text, const gt_lora_targets *t, const gt_lora_config *c, size_t *missed);
+
+/* Appends what of a config changes nothing in this model, one sentence after the other parted by "; " (nothing if all of it
+ * has an effect): patterns that set nothing, layers that the model does not have, an exclusion of nothing. PEFT says no
+ * more than a warning about them either. */
+void gt_lora_targets_idle(gt_text *text, const gt_lora_targets *t, const gt_lora_config *c);
 
 /* "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj". Static string. */
 const char *gt_lora_valid_names(void);

@@ -45,11 +45,8 @@ void gt_recipe_free(gt_recipe *r)
             free(*(char **)field);
         else if (k->type == GT_KEY_LIST)
             gt_string_list_free(field);
-        else if (k->type == GT_KEY_TARGETS) {
-            gt_recipe_targets *t = field;
-            gt_string_list_free(&t->names);
-            free(t->regex);
-        }
+        else
+            gt_recipe_free_modules(field, k);
     }
     gt_string_list_free(&r->warnings);
     memset(r, 0, sizeof *r);
@@ -143,7 +140,8 @@ static bool wants_text(const char *key)
 {
     const gt_recipe_key *k = gt_recipe_key_find(key);
     if (k && k->status == GT_KEY_ALIAS) k = gt_recipe_key_find(k->target);
-    return k && (k->type == GT_KEY_TEXT || k->type == GT_KEY_LIST || k->type == GT_KEY_TARGETS);
+    return k && (k->type == GT_KEY_TEXT || k->type == GT_KEY_LIST || k->type == GT_KEY_TARGETS ||
+                 k->type == GT_KEY_EXCLUSION);
 }
 
 static gt_status take_set(parsing *p, const gt_recipe_set *s)

@@ -5,6 +5,7 @@
 #define GT_RECIPE_H
 
 #include "json.h"
+#include "lora_config.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -16,12 +17,24 @@ typedef struct {
     int count;
 } gt_string_list;
 
-/* Which modules get an adapter (spec/lora.md section 3). Exactly one of the three is set. */
+/* Which modules get an adapter (spec/lora.md section 3), or get none: exactly one of the three is set for
+ * lora_target_modules, one of the first two or none for exclude_modules. */
 typedef struct {
     gt_string_list names; /* a list: a module whose path ends with "." + name, or equals it */
     char *regex;          /* a string: full match of the whole path, Python's syntax; owned */
     bool all_linear;      /* "all-linear": every linear layer but the head */
 } gt_recipe_targets;
+
+/* rank_pattern, alpha_pattern: in the order given, of which the first that matches wins. */
+typedef struct {
+    gt_lora_override *item; /* [count] owned, their patterns too */
+    size_t count;
+} gt_recipe_patterns;
+
+typedef struct {
+    int *item; /* [count] owned; none: every layer */
+    size_t count;
+} gt_recipe_layers;
 
 /* lr_scheduler_kwargs. NAN: not given, the schedule's own default holds (spec/lora.md section 11). */
 typedef struct {
@@ -34,7 +47,6 @@ typedef enum { GT_CKPT_NONE, GT_CKPT_GATE_UP, GT_CKPT_FULL } gt_ckpt_mode;
 typedef enum { GT_EVERY_NO, GT_EVERY_STEPS, GT_EVERY_EPOCH } gt_every;
 typedef enum { GT_SCOPE_GLOBAL, GT_SCOPE_PER_RANK } gt_scope;
 typedef enum { GT_BAD_ROWS_FAIL, GT_BAD_ROWS_SKIP } gt_bad_rows;
-typedef enum { GT_INIT_KAIMING, GT_INIT_GAUSSIAN } gt_init_lora;                       /* true, "gaussian" */
 typedef enum { GT_LOSS_DATASET, GT_LOSS_WHOLE_ROW, GT_LOSS_COMPLETION } gt_loss_scope; /* null, false, true */
 typedef enum { GT_BEST_EVAL_LOSS, GT_BEST_EVAL_ACCURACY } gt_best_metric;
 typedef enum {
@@ -61,7 +73,10 @@ typedef struct gt_recipe {
     /* adapter */
     int64_t lora_r;
     double lora_alpha, lora_dropout;
-    gt_recipe_targets lora_target_modules;
+    gt_recipe_targets lora_target_modules, exclude_modules;
+    gt_recipe_layers layers_to_transform;
+    gt_string_list layers_pattern;
+    gt_recipe_patterns rank_pattern, alpha_pattern;
     bool use_rslora;
     int init_lora_weights; /* gt_init_lora */
     char *init_adapter;    /* a PEFT folder to start from, or NULL */
@@ -125,6 +140,10 @@ typedef enum {
     GT_KEY_TEXT,
     GT_KEY_LIST,
     GT_KEY_TARGETS,
+    GT_KEY_EXCLUSION, /* targets, or none */
+    GT_KEY_LAYERS,
+    GT_KEY_RANKS,  /* an object of patterns and whole numbers ... */
+    GT_KEY_ALPHAS, /* ... and any numbers */
     GT_KEY_SCHEDULE,
     GT_KEY_REPORT,
     GT_KEY_ANY /* keys that have no field */
@@ -140,16 +159,22 @@ typedef struct {
     const char *warning; /* a synonym that is taken, but does less than it says: the sentence; else NULL */
 } gt_key_choice;
 
+/* A value of the libraries that is refused with a reason of its own: a string that begins with text. */
+typedef struct {
+    const char *text, *reason; /* NULL ends the list */
+} gt_key_refusal;
+
 typedef struct {
     const char *name;
     gt_key_status status;
     gt_key_type type;
     size_t offset;        /* of the field in gt_recipe; GT_KEY_APPLIES only */
     const char *fallback; /* the default, as JSON; for keys without a field: the value that passes in silence */
-    double min, max;      /* of numbers */
+    double min, max;      /* of numbers, those of lists and patterns too */
     bool nullable;        /* null is allowed and stored as ... */
     double null_value;    /* ... this (numbers) or NULL (text, lists) */
     const gt_key_choice *choices;
+    const gt_key_refusal *refusals; /* of a GT_KEY_CHOICE; may be NULL */
     gt_key_change change;
     const char *target;    /* GT_KEY_ALIAS: the key it stands for */
     const char *reference; /* the default of TRL, TrainingArguments or PEFT where ours differs; NULL: the same */
@@ -198,6 +223,9 @@ int64_t gt_recipe_every(double value, int64_t total_steps);
 
 /* Warm-up steps: warmup_steps if at least 1, its ratio of all steps (rounded up) if below 1, else by warmup_ratio. */
 int64_t gt_recipe_warmup(const gt_recipe *r, int64_t total_steps);
+
+/* What the recipe says of its adapter. Pointers stay the recipe's. */
+gt_lora_config gt_recipe_lora(const gt_recipe *r);
 
 /* ---- keeping */
 

@@ -114,6 +114,7 @@ gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level, const char 
     GT_TRY(settle_precision(r, level));
     GT_TRY(settle_events(r, level));
     GT_TRY(settle_schedule(r));
+    GT_TRY(gt_recipe_check_modules(r));
     if (r->data_seed < 0) r->data_seed = r->seed;
     if (r->max_steps <= 0) r->max_steps = -1;
     if (r->packing && r->max_length == 0)

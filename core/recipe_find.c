@@ -79,6 +79,18 @@ static void add_allowed(gt_text *t, const gt_recipe_key *k)
     case GT_KEY_TARGETS:
         gt_text_addf(t, "list, \"all-linear\" or regex");
         break;
+    case GT_KEY_EXCLUSION:
+        gt_text_addf(t, "list or regex");
+        break;
+    case GT_KEY_LAYERS:
+        gt_text_addf(t, "whole, %.0f to %.0f, or list", k->min, k->max);
+        break;
+    case GT_KEY_RANKS:
+        gt_text_addf(t, "object of regexes and whole, %.0f to %.0f", k->min, k->max);
+        break;
+    case GT_KEY_ALPHAS:
+        gt_text_addf(t, "object of regexes and %g to %g", k->min, k->max);
+        break;
     case GT_KEY_SCHEDULE:
         gt_text_addf(t, "object");
         break;

@@ -1,5 +1,6 @@
 /* recipe_keys.c - the keys that have a field: type, default, range, meaning. Defaults are those of TRL 1.16 (SFTConfig,
  * and ModelConfig for the lora_* and *4bit keys) unless `reference` says otherwise. */
+#include "model_config.h"
 #include "recipe_table.h"
 
 #include <math.h>
@@ -16,8 +17,20 @@ static const gt_key_choice compute_dtypes[] = {{"bfloat16", GT_COMPUTE_BF16, fal
                                                {NULL, 0, false, NULL}};
 static const gt_key_choice bf16_choices[] = {{"false", 0, true, NULL}, {"true", 1, true, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice quant_types[] = {{"nf4", 0, false, NULL}, {NULL, 0, false, NULL}};
-static const gt_key_choice inits[] = {
-    {"true", GT_INIT_KAIMING, true, NULL}, {"gaussian", GT_INIT_GAUSSIAN, false, NULL}, {NULL, 0, false, NULL}};
+static const gt_key_choice inits[] = {{"true", GT_INIT_KAIMING, true, NULL},
+                                      {"false", GT_INIT_RANDOM, true, NULL},
+                                      {"gaussian", GT_INIT_GAUSSIAN, false, NULL},
+                                      {NULL, 0, false, NULL}};
+static const gt_key_refusal other_inits[] = {
+    {"pissa", "PiSSA takes the start of the adapter out of the base, whose weights stay as they are here"},
+    {"olora", "OLoRA takes the start of the adapter out of the base, whose weights stay as they are here"},
+    {"loftq", "LoftQ needs the weights as they were before quantization"},
+    {"eva", "EVA needs the activations of some rows before the first step"},
+    {"corda", "CorDA needs the activations of some rows before the first step"},
+    {"lora_ga", "LoRA-GA needs a gradient before the first step"},
+    {"orthogonal", "the orthogonal start is not here"},
+    {"mica", "MiCA is another kind of adapter, which is not here"},
+    {NULL, NULL}};
 static const gt_key_choice loss_scopes[] = {{"null", GT_LOSS_DATASET, true, NULL},
                                             {"false", GT_LOSS_WHOLE_ROW, true, NULL},
                                             {"true", GT_LOSS_COMPLETION, true, NULL},
@@ -101,7 +114,8 @@ const gt_recipe_key gt_recipe_applied[] = {
          "way"},
 
     /* adapter */
-    {INT(lora_r, 1, 65536), .fallback = "16", .change = GT_CHANGE_REFUSE, .note = "rank (PEFT's own default is 8)"},
+    {INT(lora_r, 1, GT_LORA_MAX_RANK), .fallback = "16", .change = GT_CHANGE_REFUSE,
+     .note = "rank (PEFT's own default is 8)"},
     {REAL(lora_alpha, 1e-6, 1e6), .fallback = "32", .change = GT_CHANGE_REFUSE,
      .note = "the adapter is scaled by lora_alpha / lora_r (PEFT's own default is 8)"},
     {REAL(lora_dropout, 0, BELOW_1), .fallback = "0.05", .change = GT_CHANGE_REFUSE,
@@ -111,10 +125,30 @@ const gt_recipe_key gt_recipe_applied[] = {
      .note =
          "a list of names, \"all-linear\", or a string: a regular expression for whole module paths; null is PEFT's "
          "choice for Gemma 3, spelled out here"},
+    {AT(exclude_modules), .type = GT_KEY_EXCLUSION, .fallback = "null", .nullable = true, .change = GT_CHANGE_REFUSE,
+     .note =
+         "modules that get no adapter though lora_target_modules names them: a list of names, or a string: a regular "
+         "expression for whole module paths"},
+    {AT(layers_to_transform), .type = GT_KEY_LAYERS, .min = 0, .max = GT_MAX_LAYERS - 1, .fallback = "null",
+     .nullable = true, .change = GT_CHANGE_REFUSE,
+     .note = "a layer or a list of layers, counted from 0, that get adapters; null: all. Goes with a list of "
+             "lora_target_modules"},
+    {LIST(layers_pattern), .fallback = "null", .nullable = true, .change = GT_CHANGE_REFUSE,
+     .note = "what stands in front of the layer's number in a module's path: \"layers\" in Gemma 3, which is found "
+             "without being told; goes with layers_to_transform"},
+    {AT(rank_pattern), .type = GT_KEY_RANKS, .min = 1, .max = GT_LORA_MAX_RANK, .fallback = "{}", .nullable = true,
+     .change = GT_CHANGE_REFUSE,
+     .note =
+         "ranks other than lora_r, {\"q_proj\": 8, \"layers.0.mlp.down_proj\": 2}: a pattern is a regular expression "
+         "for the end of a module's path, from a dot on; the first that matches wins"},
+    {AT(alpha_pattern), .type = GT_KEY_ALPHAS, .min = 1e-6, .max = 1e6, .fallback = "{}", .nullable = true,
+     .change = GT_CHANGE_REFUSE,
+     .note = "alphas other than lora_alpha, likewise; a module is scaled by its own alpha over its own rank"},
     {BOOL(use_rslora), .fallback = "false", .change = GT_CHANGE_REFUSE,
      .note = "scale by lora_alpha / sqrt(lora_r) instead"},
-    {CHOICE(init_lora_weights, inits), .fallback = "true", .change = GT_CHANGE_REFUSE,
-     .note = "true: A uniform by Kaiming, B zero; \"gaussian\": A normal, B zero"},
+    {CHOICE(init_lora_weights, inits), .refusals = other_inits, .fallback = "true", .change = GT_CHANGE_REFUSE,
+     .note = "true: A uniform by Kaiming, B zero; \"gaussian\": A normal, B zero; false: A and B uniform, so that the "
+             "adapter changes the model from the start (PEFT means it for debugging); its other words are refused"},
     {TEXT(init_adapter), .fallback = "null", .nullable = true, .change = GT_CHANGE_REFUSE, .reference = "(own key)",
      .note = "a PEFT folder whose weights the adapter starts from"},
 

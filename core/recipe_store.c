@@ -30,7 +30,7 @@ void gt_string_list_free(gt_string_list *l)
 
 /* ---- text */
 
-static void print_number(gt_text *out, double v)
+void gt_recipe_print_number(gt_text *out, double v)
 {
     char text[40];
     for (int digits = 15; digits <= 17; digits++) { /* the shortest that reads back as the same number */
@@ -53,7 +53,7 @@ void gt_recipe_print_json(gt_text *out, const gt_json *v)
         gt_text_addf(out, "true");
         return;
     case GT_JSON_NUMBER:
-        print_number(out, v->number);
+        gt_recipe_print_number(out, v->number);
         return;
     case GT_JSON_STRING:
         gt_text_add_json_string(out, v->string, v->length);
@@ -75,7 +75,7 @@ void gt_recipe_print_json(gt_text *out, const gt_json *v)
     gt_text_addf(out, object ? "}" : "]");
 }
 
-static void print_text(gt_text *out, const char *s)
+void gt_recipe_print_text(gt_text *out, const char *s)
 {
     if (s)
         gt_text_add_json_string(out, s, strlen(s));
@@ -83,12 +83,12 @@ static void print_text(gt_text *out, const char *s)
         gt_text_addf(out, "null");
 }
 
-static void print_list(gt_text *out, const gt_string_list *l)
+void gt_recipe_print_list(gt_text *out, const gt_string_list *l)
 {
     gt_text_addf(out, "[");
     for (int i = 0; i < l->count; i++) {
         if (i) gt_text_addf(out, ", ");
-        print_text(out, l->item[i]);
+        gt_recipe_print_text(out, l->item[i]);
     }
     gt_text_addf(out, "]");
 }
@@ -117,7 +117,7 @@ static void print_schedule(gt_text *out, gt_recipe_schedule *s)
         double v = *schedule_member(s, i);
         if (isnan(v)) continue;
         gt_text_addf(out, "%s\"%s\": ", shown++ ? ", " : "{", schedule_members[i].name);
-        print_number(out, v);
+        gt_recipe_print_number(out, v);
     }
     gt_text_addf(out, shown ? "}" : "null");
 }
@@ -139,7 +139,7 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
         if (k->nullable && k->null_value < k->min && *(double *)field == k->null_value)
             gt_text_addf(out, "null");
         else
-            print_number(out, *(double *)field);
+            gt_recipe_print_number(out, *(double *)field);
         return;
     case GT_KEY_CHOICE:
         for (const gt_key_choice *c = k->choices; c->text; c++) {
@@ -147,31 +147,28 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
             if (c->bare)
                 gt_text_addf(out, "%s", c->text);
             else
-                print_text(out, c->text);
+                gt_recipe_print_text(out, c->text);
             return;
         }
         return;
     case GT_KEY_TEXT:
-        print_text(out, *(char **)field);
+        gt_recipe_print_text(out, *(char **)field);
         return;
     case GT_KEY_LIST:
-        print_list(out, field);
+        gt_recipe_print_list(out, field);
         return;
-    case GT_KEY_TARGETS: {
-        gt_recipe_targets *t = field;
-        if (t->all_linear)
-            print_text(out, "all-linear");
-        else if (t->regex)
-            print_text(out, t->regex);
-        else
-            print_list(out, &t->names);
+    case GT_KEY_TARGETS:
+    case GT_KEY_EXCLUSION:
+    case GT_KEY_LAYERS:
+    case GT_KEY_RANKS:
+    case GT_KEY_ALPHAS:
+        gt_recipe_print_modules(out, field, k);
         return;
-    }
     case GT_KEY_SCHEDULE:
         print_schedule(out, field);
         return;
     case GT_KEY_REPORT:
-        print_text(out, *(bool *)field ? "tensorboard" : "none");
+        gt_recipe_print_text(out, *(bool *)field ? "tensorboard" : "none");
         return;
     case GT_KEY_ANY:
         return;
@@ -187,12 +184,12 @@ static void add_choices(gt_text *out, const gt_key_choice *choices)
         if (c->bare)
             gt_text_addf(out, "%s", c->text);
         else
-            print_text(out, c->text);
+            gt_recipe_print_text(out, c->text);
     }
 }
 
 /* "lora_r is 0; allowed: a whole number from 1 to 65536" */
-static gt_status not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail)
+gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail)
 {
     gt_text t = {0};
     gt_text_addf(&t, "%s is ", k->name);
@@ -226,6 +223,23 @@ static gt_status not_allowed(const gt_recipe_key *k, const gt_json *v, const cha
     case GT_KEY_TARGETS:
         gt_text_addf(&t, "a list of module names, \"all-linear\", or a regular expression for whole module paths");
         break;
+    case GT_KEY_EXCLUSION:
+        gt_text_addf(&t, "a list of module names, or a regular expression for whole module paths");
+        break;
+    case GT_KEY_LAYERS:
+        gt_text_addf(&t, "a layer's number from %.0f to %.0f, or a list of them", k->min, k->max);
+        break;
+    case GT_KEY_RANKS:
+        gt_text_addf(&t,
+                     "an object of regular expressions for ends of module paths, each with a whole number from %.0f "
+                     "to %.0f",
+                     k->min, k->max);
+        break;
+    case GT_KEY_ALPHAS:
+        gt_text_addf(&t,
+                     "an object of regular expressions for ends of module paths, each with a number from %g to %.9g",
+                     k->min, k->max);
+        break;
     case GT_KEY_SCHEDULE:
         gt_text_addf(&t, "an object of lr_end, min_lr, min_lr_rate, num_cycles, power, timescale, all numbers");
         break;
@@ -254,13 +268,13 @@ static gt_status store_number(const gt_recipe_key *k, const gt_json *v, void *fi
             *(double *)field = k->null_value;
         return GT_OK;
     }
-    if (v->type != GT_JSON_NUMBER) return not_allowed(k, v, NULL);
-    if (!(v->number >= k->min && v->number <= k->max)) return not_allowed(k, v, NULL);
+    if (v->type != GT_JSON_NUMBER) return gt_recipe_not_allowed(k, v, NULL);
+    if (!(v->number >= k->min && v->number <= k->max)) return gt_recipe_not_allowed(k, v, NULL);
     if (k->type == GT_KEY_REAL) {
         *(double *)field = v->number;
         return GT_OK;
     }
-    if (v->number != floor(v->number)) return not_allowed(k, v, NULL);
+    if (v->number != floor(v->number)) return gt_recipe_not_allowed(k, v, NULL);
     *(int64_t *)field = (int64_t)v->number; /* all ranges lie far inside what a double counts exactly */
     return GT_OK;
 }
@@ -280,10 +294,12 @@ static gt_status store_choice(gt_recipe *r, const gt_recipe_key *k, const gt_jso
         *(int *)gt_recipe_field(r, k) = c->value;
         return GT_OK;
     }
-    return not_allowed(k, v, NULL);
+    for (const gt_key_refusal *f = k->refusals; f && f->text && v->type == GT_JSON_STRING; f++)
+        if (strncasecmp(v->string, f->text, strlen(f->text)) == 0) return gt_recipe_not_allowed(k, v, f->reason);
+    return gt_recipe_not_allowed(k, v, NULL);
 }
 
-static bool is_usable_text(const gt_json *v)
+bool gt_recipe_usable_text(const gt_json *v)
 {
     return v->type == GT_JSON_STRING && v->length > 0 && gt_json_c_string(v);
 }
@@ -292,7 +308,7 @@ static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **fie
 {
     char *copy = NULL;
     if (!(v->type == GT_JSON_NULL && k->nullable)) {
-        if (!is_usable_text(v)) return not_allowed(k, v, NULL);
+        if (!gt_recipe_usable_text(v)) return gt_recipe_not_allowed(k, v, NULL);
         copy = strdup(v->string);
         if (!copy) return GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
     }
@@ -301,17 +317,17 @@ static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **fie
     return GT_OK;
 }
 
-static gt_status store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field)
+gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field)
 {
     gt_string_list made = {NULL, 0};
     gt_status st = GT_OK;
     if (v->type == GT_JSON_STRING)
-        st = is_usable_text(v) ? gt_string_list_add(&made, v->string) : not_allowed(k, v, NULL);
+        st = gt_recipe_usable_text(v) ? gt_string_list_add(&made, v->string) : gt_recipe_not_allowed(k, v, NULL);
     else if (v->type == GT_JSON_ARRAY) {
         for (const gt_json *c = v->child; c && st == GT_OK; c = c->next)
-            st = is_usable_text(c) ? gt_string_list_add(&made, c->string) : not_allowed(k, v, NULL);
+            st = gt_recipe_usable_text(c) ? gt_string_list_add(&made, c->string) : gt_recipe_not_allowed(k, v, NULL);
     } else if (!(v->type == GT_JSON_NULL && k->nullable))
-        st = not_allowed(k, v, NULL);
+        st = gt_recipe_not_allowed(k, v, NULL);
     if (st != GT_OK) {
         gt_string_list_free(&made);
         return st;
@@ -321,49 +337,22 @@ static gt_status store_list(const gt_recipe_key *k, const gt_json *v, gt_string_
     return GT_OK;
 }
 
-static gt_status store_targets(const gt_recipe_key *k, const gt_json *v, gt_recipe_targets *field)
-{
-    gt_recipe_targets made = {{NULL, 0}, NULL, false};
-    if (v->type == GT_JSON_ARRAY) {
-        if (!v->child) return not_allowed(k, v, "an empty list names no module");
-        GT_TRY(store_list(k, v, &made.names));
-    } else if (v->type == GT_JSON_NULL) {
-        static const char *const gemma[] = {"q_proj", "v_proj"}; /* PEFT's own for gemma3_text */
-        for (int i = 0; i < 2; i++) {
-            gt_status st = gt_string_list_add(&made.names, gemma[i]);
-            if (st != GT_OK) {
-                gt_string_list_free(&made.names);
-                return st;
-            }
-        }
-    } else if (!is_usable_text(v))
-        return not_allowed(k, v, NULL);
-    else if (strcasecmp(v->string, "all-linear") == 0)
-        made.all_linear = true;
-    else
-        GT_TRY(store_text(k, v, &made.regex));
-    gt_string_list_free(&field->names);
-    free(field->regex);
-    *field = made;
-    return GT_OK;
-}
-
 static gt_status store_schedule(const gt_recipe_key *k, const gt_json *v, gt_recipe_schedule *field)
 {
     gt_recipe_schedule made;
     for (int i = 0; i < SCHEDULE_MEMBERS; i++) *schedule_member(&made, i) = NAN;
-    if (v->type != GT_JSON_NULL && v->type != GT_JSON_OBJECT) return not_allowed(k, v, NULL);
+    if (v->type != GT_JSON_NULL && v->type != GT_JSON_OBJECT) return gt_recipe_not_allowed(k, v, NULL);
     for (const gt_json *c = v->type == GT_JSON_OBJECT ? v->child : NULL; c; c = c->next) {
         int i = 0;
         while (i < SCHEDULE_MEMBERS && (strlen(schedule_members[i].name) != c->key_length ||
                                         memcmp(schedule_members[i].name, c->key, c->key_length)))
             i++;
-        if (i == SCHEDULE_MEMBERS || c->type != GT_JSON_NUMBER) return not_allowed(k, v, NULL);
+        if (i == SCHEDULE_MEMBERS || c->type != GT_JSON_NUMBER) return gt_recipe_not_allowed(k, v, NULL);
         if (!(c->number >= schedule_members[i].min && c->number <= schedule_members[i].max)) {
             char detail[120];
             snprintf(detail, sizeof detail, "%s must be from %g to %g", schedule_members[i].name,
                      schedule_members[i].min, schedule_members[i].max);
-            return not_allowed(k, v, detail);
+            return gt_recipe_not_allowed(k, v, detail);
         }
         *schedule_member(&made, i) = c->number;
     }
@@ -374,7 +363,7 @@ static gt_status store_schedule(const gt_recipe_key *k, const gt_json *v, gt_rec
 static gt_status store_report(gt_recipe *r, const gt_recipe_key *k, const gt_json *v)
 {
     gt_string_list names = {NULL, 0};
-    gt_status st = store_list(k, v, &names);
+    gt_status st = gt_recipe_store_list(k, v, &names);
     bool tensorboard = false;
     for (int i = 0; i < names.count && st == GT_OK; i++) {
         const char *name = names.item[i];
@@ -398,7 +387,7 @@ gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v
     void *field = gt_recipe_field(r, k);
     switch (k->type) {
     case GT_KEY_BOOL:
-        if (v->type != GT_JSON_TRUE && v->type != GT_JSON_FALSE) return not_allowed(k, v, NULL);
+        if (v->type != GT_JSON_TRUE && v->type != GT_JSON_FALSE) return gt_recipe_not_allowed(k, v, NULL);
         *(bool *)field = v->type == GT_JSON_TRUE;
         return GT_OK;
     case GT_KEY_INT:
@@ -409,9 +398,13 @@ gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v
     case GT_KEY_TEXT:
         return store_text(k, v, field);
     case GT_KEY_LIST:
-        return store_list(k, v, field);
+        return gt_recipe_store_list(k, v, field);
     case GT_KEY_TARGETS:
-        return store_targets(k, v, field);
+    case GT_KEY_EXCLUSION:
+    case GT_KEY_LAYERS:
+    case GT_KEY_RANKS:
+    case GT_KEY_ALPHAS:
+        return gt_recipe_store_modules(field, k, v);
     case GT_KEY_SCHEDULE:
         return store_schedule(k, v, field);
     case GT_KEY_REPORT:

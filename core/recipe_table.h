@@ -26,6 +26,22 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k);
 /* Appends a JSON value as text. */
 void gt_recipe_print_json(gt_text *out, const gt_json *v);
 
+/* Parts of the above for recipe_modules.c. not_allowed: GT_ERR_CONFIG with the words above; detail (may be NULL) is put
+ * behind them. usable_text: a string that is not empty and holds no U+0000. print_text: NULL gives null. */
+gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail);
+gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field);
+bool gt_recipe_usable_text(const gt_json *v);
+void gt_recipe_print_text(gt_text *out, const char *s);
+void gt_recipe_print_list(gt_text *out, const gt_string_list *l);
+void gt_recipe_print_number(gt_text *out, double v);
+
+/* recipe_modules.c: fields of the types GT_KEY_TARGETS, GT_KEY_EXCLUSION, GT_KEY_LAYERS, GT_KEY_RANKS and GT_KEY_ALPHAS, and
+ * what their keys say about each other. free leaves fields of other types alone. */
+gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const gt_json *v);
+void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_key *k);
+void gt_recipe_free_modules(void *field, const gt_recipe_key *k);
+gt_status gt_recipe_check_modules(const gt_recipe *r);
+
 /* Settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0 nobody, 1 the
  * file, 2 the command line); where: for messages. */
 gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level, const char *where);

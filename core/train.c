@@ -18,7 +18,7 @@ static gt_status start_adapter(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
     if (!r->init_adapter) {
-        gt_lora_init(&t->lora, &t->w->config, (uint64_t)r->seed, r->init_lora_weights == GT_INIT_GAUSSIAN);
+        gt_lora_init(&t->lora, &t->w->config, (uint64_t)r->seed, t->lora_config.init);
         return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
     }
     gt_adapter *a;
@@ -31,7 +31,8 @@ static gt_status start_adapter(gt_train_run *t)
             st = GT_FAIL(
                 GT_ERR_CONFIG,
                 "init_adapter %s: layer %d %s has rank %d and scaling %g, the recipe asks for rank %d and scaling %g; "
-                "set lora_r, lora_alpha, use_rslora and lora_target_modules as the adapter has them",
+                "set lora_r, lora_alpha, rank_pattern, alpha_pattern, use_rslora and lora_target_modules as the "
+                "adapter has them",
                 r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
                 want, (double)ours);
     }

@@ -192,8 +192,7 @@ static gt_status write_adapter(gt_train_run *t, const char *name)
                                  .param = t->lora.param,
                                  .model = &t->w->config,
                                  .prefix = t->w->prefix,
-                                 .base_model = t->r->model_name_or_path,
-                                 .gaussian = t->r->init_lora_weights == GT_INIT_GAUSSIAN};
+                                 .base_model = t->r->model_name_or_path};
     gt_status st = gt_adapter_write(path, &s, true);
     if (st == GT_OK) gt_log(GT_INFO, "train", "wrote %s", path);
     free(path);

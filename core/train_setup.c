@@ -126,17 +126,8 @@ static gt_status make_loader(gt_train_run *t)
 static gt_status resolve_targets(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
-    const gt_recipe_targets *names = &r->lora_target_modules;
     gt_lora_config *l = &t->lora_config;
-    *l = (gt_lora_config){.r = (int)r->lora_r,
-                          .alpha = r->lora_alpha,
-                          .rslora = r->use_rslora,
-                          .dropout = r->lora_dropout,
-                          .all_linear = names->all_linear};
-    if (names->regex)
-        l->targets = (gt_lora_names){.item = (char **)(uintptr_t)&names->regex, .count = 1, .is_regex = true};
-    else
-        l->targets = (gt_lora_names){.item = names->names.item, .count = (size_t)names->names.count};
+    *l = gt_recipe_lora(r);
     t->targets = calloc(1, sizeof *t->targets);
     if (!t->targets) return GT_FAIL(GT_ERR_NOMEM, "no memory for the adapter's layout");
     GT_TRY(gt_lora_targets_resolve(t->targets, l, t->m ? t->m->config : &t->w->config, t->w->prefix));
@@ -148,6 +139,9 @@ static gt_status resolve_targets(gt_train_run *t)
                text.data ? text.data : "", missed, missed == 1 ? " matches" : "s match", gt_lora_valid_names());
     else
         gt_log(GT_INFO, "train", "adapters: %s", text.data ? text.data : "");
+    gt_text_clear(&text);
+    gt_lora_targets_idle(&text, t->targets, l);
+    if (text.size) gt_log(GT_WARN, "train", "%s", text.data);
     gt_text_free(&text);
     gt_lora_layout(&t->lora, &t->w->config, t->targets->rank, t->targets->scaling);
     t->lora.dropout = (float)r->lora_dropout;

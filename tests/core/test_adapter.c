@@ -246,7 +246,7 @@ static void a_multimodal_base_gets_a_pattern_of_the_text_tower(void **state)
     const gt_model_config m = small_model();
     gt_adapter *a = NULL, *b = NULL;
     assert_ok(gt_adapter_read(&a, make(plain_config, plain, 4, 0.25f), &m));
-    const gt_adapter_source s = {&a->config, a->targets.rank, a->param, &m, "language_model.model.", "google/x", false};
+    const gt_adapter_source s = {&a->config, a->targets.rank, a->param, &m, "language_model.model.", "google/x"};
     char *folder = path_in(temp_dir(), "deep/er/adapter");
     assert_ok(gt_adapter_write(folder, &s, false));
     char *text;
@@ -267,7 +267,7 @@ static void nothing_is_replaced_that_is_no_adapter(void **state)
     const gt_model_config m = small_model();
     gt_adapter *a = NULL;
     assert_ok(gt_adapter_read(&a, make(plain_config, plain, 4, 0.25f), &m));
-    const gt_adapter_source s = {&a->config, a->targets.rank, a->param, &m, "model.", NULL, false};
+    const gt_adapter_source s = {&a->config, a->targets.rank, a->param, &m, "model.", NULL};
     const char *folder = temp_dir();
     assert_ok(gt_adapter_write(folder, &s, false)); /* an empty folder is taken */
     assert_ok(gt_fs_write(path_in(folder, "thesis.pdf"), "x", 1));

@@ -128,6 +128,73 @@ static void exclusion_layers_and_patterns_apply(void **state)
     assert_fails(gt_lora_targets_resolve(&t, &c, &m, "model."), GT_ERR_CONFIG, "list of target_modules");
 }
 
+static void layers_are_found_as_peft_finds_them(void **state)
+{
+    (void)state;
+    gt_model_config m = model_of(6);
+    static gt_lora_targets t;
+    int layers[] = {1, 4};
+    char *item[] = {"q_proj", "model.layers.5.mlp.up_proj"}, *rx[] = {"l.y+ers"}, *longer[] = {"model.layers"},
+         *part[] = {"ayers"}, *bar[] = {"layers|h"}, *broken[] = {"(layers"};
+    gt_lora_config c = names(item, 2);
+    c.layers = layers;
+    c.layer_count = 2;
+    /* a path spelled out is meant whatever its layer */
+    assert_ok(gt_lora_targets_resolve(&t, &c, &m, "model."));
+    assert_int_equal(t.modules, 3);
+    assert_int_equal(t.rank[5 * GT_PROJ_COUNT + GT_UP_PROJ], 8);
+    assert_int_equal(t.hit[0], 2);
+    assert_int_equal(t.hit[1], 1);
+    c.targets.count = 1;
+    c.layers_pattern = (gt_lora_names){rx, 1, false};
+    assert_ok(gt_lora_targets_resolve(&t, &c, &m, "model."));
+    assert_int_equal(t.modules, 2);
+    c.layers_pattern = (gt_lora_names){longer, 1, false};
+    assert_ok(gt_lora_targets_resolve(&t, &c, &m, "model."));
+    assert_fails(gt_lora_targets_resolve(&t, &c, &m, ""), GT_ERR_CONFIG, "no module");
+    c.layers_pattern = (gt_lora_names){part, 1, false};
+    assert_fails(gt_lora_targets_resolve(&t, &c, &m, "model."), GT_ERR_CONFIG, "no module");
+    c.layers_pattern = (gt_lora_names){bar, 1, false};
+    assert_fails(gt_lora_targets_resolve(&t, &c, &m, "model."), GT_ERR_CONFIG, "'|'");
+    c.layers_pattern = (gt_lora_names){broken, 1, false};
+    assert_fails(gt_lora_targets_resolve(&t, &c, &m, "model."), GT_ERR_CONFIG, "not closed");
+}
+
+static void what_changes_nothing_is_told(void **state)
+{
+    (void)state;
+    gt_model_config m = model_of(3);
+    static gt_lora_targets t;
+    char *item[] = {"q_proj", "k_proj"}, *out[] = {"v_proj"}, *some[] = {"layers.1.self_attn.k_proj"};
+    int layers[] = {1, 3};
+    gt_lora_override rank[] = {{".*q_proj", 2}, {"q_proj", 3}, {"up_proj", 4}}, alpha[] = {{"k_proj", 1}};
+    gt_lora_config c = names(item, 2);
+    c.rank_pattern = rank;
+    c.rank_patterns = 3;
+    c.alpha_pattern = alpha;
+    c.alpha_patterns = 1;
+    c.exclude = (gt_lora_names){out, 1, false};
+    c.layers = layers;
+    c.layer_count = 2;
+    assert_ok(gt_lora_targets_resolve(&t, &c, &m, "model."));
+    gt_text text = {0};
+    gt_lora_targets_idle(&text, &t, &c);
+    assert_string_equal(text.data,
+                        "rank_pattern: 'q_proj' sets nothing, no adapter's path is matched by it first; "
+                        "rank_pattern: 'up_proj' sets nothing, no adapter's path is matched by it first; "
+                        "layers_to_transform: 3 is no layer of this model (0 to 2); exclude_modules: excludes nothing");
+    gt_text_clear(&text);
+    c.rank_patterns = 1;
+    c.layer_count = 0;
+    c.exclude = (gt_lora_names){some, 1, false};
+    assert_ok(gt_lora_targets_resolve(&t, &c, &m, "model."));
+    gt_lora_targets_idle(&text, &t, &c);
+    assert_int_equal(text.size, 0);
+    gt_lora_targets_describe(&text, &t, &c, NULL);
+    assert_string_equal(text.data, "q_proj: 3 modules, k_proj: 3 modules, 1 of them excluded, ranks 2 to 8");
+    gt_text_free(&text);
+}
+
 static void hostile_ranks_are_refused(void **state)
 {
     (void)state;
@@ -152,6 +219,8 @@ int main(void)
         cmocka_unit_test(a_string_is_a_regular_expression_on_the_whole_path),
         cmocka_unit_test(all_linear_is_the_seven_projections),
         cmocka_unit_test(exclusion_layers_and_patterns_apply),
+        cmocka_unit_test(layers_are_found_as_peft_finds_them),
+        cmocka_unit_test(what_changes_nothing_is_told),
         cmocka_unit_test(hostile_ranks_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,156 @@ static void targets_are_a_list_all_linear_or_a_regex(void **state)
     refuses("{\"lora_target_modules\": [\"q_proj\"], \"target_modules\": [\"q_proj\"]}", "are the same key");
 }
 
+static void patterns_layers_and_exclusions_reach_the_adapters_config(void **state)
+{
+    (void)state;
+    gt_recipe r;
+    assert_ok(parse(&r,
+                    "{\"target_modules\": [\"q_proj\", \"up_proj\"], \"exclude_modules\": [\"layers.1.mlp.up_proj\"],"
+                    "\"layers_to_transform\": [0, 511, 3], \"layers_pattern\": \"layers\","
+                    "\"rank_pattern\": {\"up_proj\": 2, \"^model\\\\.layers\\\\.3\\\\..*\": 4096, \"q\": 1.0},"
+                    "\"alpha_pattern\": {\"q_proj|up_proj\": 0.5}, \"init_lora_weights\": false}"));
+    gt_lora_config c = gt_recipe_lora(&r);
+    assert_int_equal(c.targets.count, 2);
+    assert_false(c.targets.is_regex || c.all_linear || c.exclude.is_regex);
+    assert_int_equal(c.exclude.count, 1);
+    assert_string_equal(c.exclude.item[0], "layers.1.mlp.up_proj");
+    assert_int_equal(c.layer_count, 3);
+    assert_int_equal(c.layers[1], 511);
+    assert_string_equal(c.layers_pattern.item[0], "layers");
+    assert_int_equal(c.rank_patterns, 3); /* in the file's order, not the alphabet's */
+    assert_string_equal(c.rank_pattern[0].pattern, "up_proj");
+    assert_string_equal(c.rank_pattern[1].pattern, "^model\\.layers\\.3\\..*");
+    assert_true(c.rank_pattern[1].value == 4096 && c.rank_pattern[2].value == 1);
+    assert_int_equal(c.alpha_patterns, 1);
+    assert_true(c.alpha_pattern[0].value == 0.5);
+    assert_int_equal(c.init, GT_INIT_RANDOM);
+    gt_recipe_free(&r);
+
+    assert_ok(parse(&r, "{\"layers_to_transform\": 7, \"exclude_modules\": \".*\\\\.0\\\\..*\"}"));
+    c = gt_recipe_lora(&r);
+    assert_int_equal(c.layer_count, 1);
+    assert_int_equal(c.layers[0], 7);
+    assert_true(c.exclude.is_regex && c.exclude.count == 1);
+    gt_recipe_free(&r);
+
+    /* what is empty asks for nothing */
+    assert_ok(parse(
+        &r, "{\"layers_to_transform\": [], \"exclude_modules\": [], \"rank_pattern\": null, \"layers_pattern\": []}"));
+    c = gt_recipe_lora(&r);
+    assert_true(c.layer_count == 0 && c.exclude.count == 0 && c.rank_patterns == 0 && c.layers_pattern.count == 0);
+    gt_recipe_free(&r);
+    assert_ok(parse(&r, "{\"layers_to_transform\": null, \"exclude_modules\": \"\", \"layers_pattern\": null}"));
+    assert_int_equal(gt_recipe_lora(&r).exclude.count, 0);
+    gt_recipe_free(&r);
+    assert_ok(parse_set(&r, "{\"rank_pattern\": {\"k_proj\": 3}}", "rank_pattern", "{\"q_proj\": 4}"));
+    assert_int_equal(r.rank_pattern.count, 1);
+    assert_string_equal(r.rank_pattern.item[0].pattern, "q_proj");
+    gt_recipe_free(&r);
+}
+
+static void hostile_patterns_layers_and_exclusions_are_refused(void **state)
+{
+    (void)state;
+    static const char ranks[] = "allowed: an object of regular expressions for ends of module paths, each with a whole "
+                                "number from 1 to 4096";
+    refuses("{\"rank_pattern\": {\"q_proj\": 0}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": 0}}", "rank_pattern is {\"q_proj\": 0}");
+    refuses("{\"rank_pattern\": {\"q_proj\": -4}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": 4097}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": 1e18}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": 1.5}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": \"4\"}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": true}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": null}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": [4]}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": {\"r\": 4}}}", ranks);
+    refuses("{\"rank_pattern\": {\"q_proj\": 4, \"q_proj\": 8}}", "appears twice");
+    refuses("{\"rank_pattern\": [[\"q_proj\", 4]]}", ranks);
+    refuses("{\"rank_pattern\": 4}", ranks);
+    refuses("{\"rank_pattern\": \"q_proj\"}", ranks);
+    refuses("{\"rank_pattern\": {\"\": 4}}", "an empty pattern");
+    refuses("{\"rank_pattern\": {\"a\\u0000b\": 4}}", "U+0000");
+    refuses("{\"rank_pattern\": {\"q_(\": 4}}", "not closed");
+    refuses("{\"rank_pattern\": {\"a)(b\": 4}}", "')'");
+    refuses("{\"rank_pattern\": {\"(?!q)\": 4}}", "look-around");
+    refuses("{\"rank_pattern\": {\"((a{1000}){1000}){1000}\": 4}}", "too large");
+    refuses("{\"alpha_pattern\": {\"q_proj\": 0}}", "each with a number from 1e-06 to 1000000");
+    refuses("{\"alpha_pattern\": {\"q_proj\": -1}}", "alpha_pattern is {\"q_proj\": -1}");
+    refuses("{\"alpha_pattern\": {\"q_proj\": 1e7}}", "alpha_pattern");
+    refuses("{\"alpha_pattern\": {\"q_proj\": \"x\"}}", "alpha_pattern");
+    refuses("{\"alpha_pattern\": {\"*\": 1}}", "nothing to repeat");
+    refuses("{\"layers_to_transform\": -1}", "layers_to_transform is -1; allowed: a layer's number from 0 to 511");
+    refuses("{\"layers_to_transform\": 512}", "layers_to_transform is 512");
+    refuses("{\"layers_to_transform\": [0, 1e300]}", "layers_to_transform");
+    refuses("{\"layers_to_transform\": [0, 0.5]}", "layers_to_transform");
+    refuses("{\"layers_to_transform\": [0, [1]]}", "layers_to_transform");
+    refuses("{\"layers_to_transform\": [true]}", "layers_to_transform");
+    refuses("{\"layers_to_transform\": \"0\"}", "layers_to_transform is \"0\"");
+    refuses("{\"layers_to_transform\": {\"0\": 1}}", "layers_to_transform");
+    refuses("{\"layers_pattern\": \"layers\"}", "without layers_to_transform");
+    refuses("{\"layers_pattern\": [7], \"layers_to_transform\": 0}", "layers_pattern is [7]");
+    refuses("{\"layers_pattern\": [\"\"], \"layers_to_transform\": 0}", "layers_pattern is [\"\"]");
+    refuses("{\"layers_pattern\": \"layers|h\", \"layers_to_transform\": 0}", "'|'");
+    refuses("{\"layers_to_transform\": 0, \"target_modules\": \"all-linear\"}", "all-linear");
+    refuses("{\"layers_to_transform\": 0, \"target_modules\": \".*q_proj\"}", "regular expression");
+    refuses("{\"exclude_modules\": 7}",
+            "exclude_modules is 7; allowed: a list of module names, or a regular expression");
+    refuses("{\"exclude_modules\": [\"q_proj\", null]}", "exclude_modules");
+    refuses("{\"exclude_modules\": [\"\"]}", "exclude_modules");
+    refuses("{\"exclude_modules\": {\"q_proj\": true}}", "exclude_modules");
+    refuses("{\"exclude_modules\": \"a\\u0000\"}", "exclude_modules");
+    refuses("{\"exclude_modules\": \"[a\"}", "exclude_modules is \"[a\"");
+    refuses("{\"target_modules\": \"(a\"}", "lora_target_modules is \"(a\"");
+    refuses("{\"target_modules\": \"\"}", "lora_target_modules is \"\"");
+}
+
+/* A list of each kind, one longer than allowed. */
+static void lists_without_end_are_refused(void **state)
+{
+    (void)state;
+    gt_text names = {0}, patterns = {0}, layers = {0};
+    for (int i = 0; i <= GT_LORA_MAX_NAMES; i++) {
+        const char *comma = i ? "," : "";
+        gt_text_addf(&names, "%s\"m%d\"", comma, i);
+        gt_text_addf(&patterns, "%s\"m%d\":1", comma, i);
+        gt_text_addf(&layers, "%s%d", comma, i % 512);
+    }
+    struct {
+        const char *key, *open, *close;
+        const gt_text *list;
+    } keys[] = {{"lora_target_modules", "[", "]", &names},
+                {"exclude_modules", "[", "]", &names},
+                {"rank_pattern", "{", "}", &patterns},
+                {"alpha_pattern", "{", "}", &patterns},
+                {"layers_to_transform", "[", "]", &layers}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        gt_text text = {0};
+        gt_text_addf(&text, "{\"%s\": %s%s%s}", keys[i].key, keys[i].open, keys[i].list->data, keys[i].close);
+        refuses(text.data, keys[i].key);
+        gt_text_free(&text);
+    }
+    gt_text_free(&names), gt_text_free(&patterns), gt_text_free(&layers);
+}
+
+static void starts_that_change_the_base_or_need_data_are_refused_by_name(void **state)
+{
+    (void)state;
+    refuses("{\"init_lora_weights\": \"pissa\"}",
+            "init_lora_weights is \"pissa\"; allowed: true, false or \"gaussian\"; PiSSA");
+    refuses("{\"init_lora_weights\": \"pissa_niter_16\"}", "PiSSA takes the start");
+    refuses("{\"init_lora_weights\": \"OLoRA\"}", "OLoRA takes the start");
+    refuses("{\"init_lora_weights\": \"loftq\"}", "before quantization");
+    refuses("{\"init_lora_weights\": \"eva\"}", "activations");
+    refuses("{\"init_lora_weights\": \"corda\"}", "activations");
+    refuses("{\"init_lora_weights\": \"lora_ga\"}", "gradient");
+    refuses("{\"init_lora_weights\": \"orthogonal\"}", "not here");
+    refuses("{\"init_lora_weights\": \"mica\"}", "MiCA");
+    refuses("{\"init_lora_weights\": \"kaiming\"}", "allowed: true, false or \"gaussian\"");
+    refuses("{\"init_lora_weights\": 0}", "allowed: true, false or \"gaussian\"");
+    refuses("{\"init_lora_weights\": \"false\"}", "init_lora_weights is \"false\"");
+}
+
 static void an_unknown_key_suggests_the_nearest(void **state)
 {
     (void)state;
@@ -123,7 +273,7 @@ static void an_unknown_key_suggests_the_nearest(void **state)
 static void a_wrong_type_or_value_names_key_value_and_range(void **state)
 {
     (void)state;
-    refuses("{\"lora_r\": 0}", "lora_r is 0; allowed: a whole number from 1 to 65536");
+    refuses("{\"lora_r\": 0}", "lora_r is 0; allowed: a whole number from 1 to 4096");
     refuses("{\"lora_r\": 1.5}", "lora_r is 1.5; allowed: a whole number");
     refuses("{\"lora_r\": \"8\"}", "lora_r is \"8\"; allowed: a whole number");
     refuses("{\"lora_r\": true}", "lora_r is true");
@@ -234,13 +384,18 @@ static const char full[] =
     "{\"num_cycles\": 3},"
     "\"warmup_ratio\": 0.03, \"lora_target_modules\": \"all-linear\", \"save_total_limit\": 3, \"max_length\": null,"
     "\"metric_for_best_model\": \"accuracy\", \"completion_only_loss\": false, \"init_lora_weights\": \"gaussian\","
+    "\"exclude_modules\": \".*\\\\.0\\\\..*\", \"rank_pattern\": {\"v_proj\": 2, \".*_proj\": 3, \"\\\"\": 1},"
+    "\"alpha_pattern\": {\"v_proj\": 0.1},"
     "\"gradient_checkpointing\": false, \"lora_dropout\": 0.1, \"adam_beta2\": 0.95, \"eval_steps\": 0.25}";
 
 static void canonical_text_reads_back_as_itself(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"{}", full};
-    for (int i = 0; i < 2; i++) {
+    static const char *const texts[] = {
+        "{}", full,
+        "{\"layers_to_transform\": 3, \"layers_pattern\": [\"layers\", \"h\"], \"exclude_modules\": [\"q_proj\"],"
+        "\"init_lora_weights\": false}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         gt_recipe a, b;
         char *ta, *tb;
         assert_ok(parse(&a, texts[i]));
@@ -294,6 +449,21 @@ static void a_resume_tells_what_changed(void **state)
     gt_recipe_free(&b);
     assert_ok(parse_set(&b, full, "base_dtype", "native"));
     assert_fails(gt_recipe_compare(&a, &b, &warnings), GT_ERR_CONFIG, "base_dtype was \"nf4\", is now \"native\"");
+    gt_recipe_free(&b);
+    /* the same patterns in another order are another adapter */
+    assert_ok(parse_set(&b, full, "rank_pattern", "{\".*_proj\": 3, \"v_proj\": 2, \"\\\"\": 1}"));
+    assert_fails(gt_recipe_compare(&a, &b, &warnings), GT_ERR_CONFIG,
+                 "rank_pattern was {\"v_proj\": 2, \".*_proj\": 3");
+    gt_recipe_free(&b);
+    assert_ok(parse_set(&b, full, "alpha_pattern", "{}"));
+    assert_fails(gt_recipe_compare(&a, &b, &warnings), GT_ERR_CONFIG, "alpha_pattern was {\"v_proj\": 0.1}, is now {}");
+    gt_recipe_free(&b);
+    assert_ok(parse_set(&b, full, "exclude_modules", "null"));
+    assert_fails(gt_recipe_compare(&a, &b, &warnings), GT_ERR_CONFIG, "is now null");
+    gt_recipe_free(&b);
+    assert_ok(parse_set(&b, full, "init_lora_weights", "false"));
+    assert_fails(gt_recipe_compare(&a, &b, &warnings), GT_ERR_CONFIG,
+                 "init_lora_weights was \"gaussian\", is now false");
     gt_recipe_free(&b);
     assert_int_equal(warnings.count, 0);
     assert_ok(parse_set(&b, full, "model_name_or_path", "elsewhere"));
@@ -370,6 +540,10 @@ int main(void)
         cmocka_unit_test(an_empty_recipe_has_the_defaults_of_trl),
         cmocka_unit_test(keys_of_all_three_libraries_are_read),
         cmocka_unit_test(targets_are_a_list_all_linear_or_a_regex),
+        cmocka_unit_test(patterns_layers_and_exclusions_reach_the_adapters_config),
+        cmocka_unit_test(hostile_patterns_layers_and_exclusions_are_refused),
+        cmocka_unit_test(lists_without_end_are_refused),
+        cmocka_unit_test(starts_that_change_the_base_or_need_data_are_refused_by_name),
         cmocka_unit_test(an_unknown_key_suggests_the_nearest),
         cmocka_unit_test(a_wrong_type_or_value_names_key_value_and_range),
         cmocka_unit_test(what_is_no_flat_object_is_refused),
