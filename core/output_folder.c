@@ -94,7 +94,7 @@ gt_status gt_output_folder_open(gt_output_folder *out, const char *path, bool re
     }
     gt_status st = gt_output_folder_check(f.path, replace);
     if (st == GT_OK) st = make_parent(f.path);
-    if (st == GT_OK) st = gt_fs_remove_tree(f.tmp);
+    if (st == GT_OK && gt_fs_exists(f.tmp)) st = gt_fs_remove_tree(f.tmp);
     if (st == GT_OK && mkdir(f.tmp, 0777) != 0) st = GT_FAIL(GT_ERR_IO, "%s: %s", f.tmp, strerror(errno));
     if (st != GT_OK) {
         free(f.path);

@@ -18,6 +18,7 @@ static gt_status start_adapter(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
     if (!r->init_adapter) {
+        if (t->o->dry_run) return GT_OK;
         gt_lora_init(&t->lora, &t->w->config, (uint64_t)r->seed, t->lora_config.init);
         return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
     }
@@ -36,9 +37,9 @@ static gt_status start_adapter(gt_train_run *t)
                 r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
                 want, (double)ours);
     }
-    if (st == GT_OK) memcpy(t->lora.param, a->param, t->lora.count * sizeof *t->lora.param);
+    if (st == GT_OK && !t->o->dry_run) memcpy(t->lora.param, a->param, t->lora.count * sizeof *t->lora.param);
     gt_adapter_free(a);
-    GT_TRY(st);
+    if (st != GT_OK || t->o->dry_run) return st;
     return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
 }
 
@@ -80,8 +81,10 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
         const double begin = gt_train_clock();
         gt_micro_result r;
         GT_TRY(gt_trainer_micro(&t->t, i, w->micro[i].sample, w->micro[i].samples, epoch, &r));
-        gt_train_log_micro(t->log, t->step, ++done, mine, r.tokens, micro_flops(t, &w->micro[i]).total,
-                           gt_train_clock() - begin);
+        const double later = (double)(t->total_steps - t->step - 1) * w->micros / t->c->size;
+        done++;
+        gt_train_log_micro(t->log, t->step, done, mine, mine - done + later, r.tokens,
+                           micro_flops(t, &w->micro[i]).total, gt_train_clock() - begin);
         if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
             GT_TRY(forgive_save(t, gt_train_save_alone(t, true), &t->failed_parts));
             t->last_save = gt_train_clock();
@@ -290,9 +293,9 @@ static double process_age(void)
 static gt_status run(gt_train_run *t)
 {
     GT_TRY(gt_train_setup(t));
-    if (t->o->dry_run) return GT_OK;
     GT_TRY(gt_comm_agree(t->c, start_adapter(t)));
     GT_TRY(gt_train_resume(t));
+    if (t->o->dry_run) return GT_OK;
     int32_t done = t->done_already && t->resumed && t->step >= t->total_steps;
     GT_TRY(gt_comm_max_i32(t->c, &done, 1));
     if (done) {

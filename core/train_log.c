@@ -20,7 +20,9 @@ struct gt_train_log {
     double run_loss; /* of all steps of this life */
     int64_t run_steps;
     double seconds_a_step; /* moving average */
-    int64_t unwritten;     /* metrics lines lost since the latest that was written: the disk is full */
+    double micro_seconds;  /* of all micro-batches of this life on this rank */
+    int64_t micros;
+    int64_t unwritten; /* metrics lines lost since the latest that was written: the disk is full */
 };
 
 /* Shared pages of the mapped base count once over all ranks of a machine. */
@@ -78,15 +80,19 @@ static gt_status record(gt_train_log *l, int64_t step, double epoch, const gt_me
     return st;
 }
 
-void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, int64_t tokens, double flops, double seconds)
+void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, double left, int64_t tokens, double flops,
+                        double seconds)
 {
     if (!l->metrics || seconds <= 0) return;
+    l->micros++;
+    l->micro_seconds += seconds;
     l->last.step = step + 1;
     l->last.micro = done;
     l->last.micros = mine;
     if (done == mine) return;                                        /* the step's own line follows */
     l->last.tokens_per_second = (double)tokens / seconds * l->ranks; /* the others are taken to be as fast */
     l->last.flops_per_second = flops / seconds * l->ranks;
+    l->last.seconds_left = l->micro_seconds / (double)l->micros * left;
     l->last.memory = memory_used(l);
     gt_train_progress_show(&l->line, &l->last);
 }

@@ -15,8 +15,9 @@ gt_status gt_train_log_open(gt_train_log **out, const char *output_dir, int rank
                             int64_t resumed_step, int64_t total_steps);
 void gt_train_log_close(gt_train_log *l); /* NULL is fine */
 
-/* While a window is worked on: this rank's micro-batches done of its own, tokens and flops of this one. */
-void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, int64_t tokens, double flops,
+/* While a window is worked on: this rank's micro-batches done of its own, left: those it will do until the run's end;
+ * tokens and flops of this one. */
+void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, double left, int64_t tokens, double flops,
                         double seconds);
 
 typedef struct {

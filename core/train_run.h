@@ -77,9 +77,14 @@ typedef struct gt_train_run {
 /* train_setup.c: opens, checks and carves everything; says the banner. Collective. */
 gt_status gt_train_setup(gt_train_run *t);
 
+/* train_check.c: what would stop a run later, said before it starts */
+gt_status gt_train_check_empty(const char *folder);    /* GT_ERR_CONFIG names what is in it; the lock does not count */
+gt_status gt_train_check_writable(const char *folder); /* writes nothing; GT_ERR_IO */
+gt_status gt_train_check_rows(const gt_train_run *t);  /* ids the model lacks, a metric that no row gives */
+
 /* train_save.c */
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s);
-gt_status gt_train_resume(gt_train_run *t);                          /* collective: finds and loads */
+gt_status gt_train_resume(gt_train_run *t);                          /* collective: finds, loads; dry: finds */
 gt_status gt_train_load_window(gt_train_run *t);                     /* collective: parts of the window in work */
 gt_status gt_train_save(gt_train_run *t, bool mid_window);           /* collective */
 gt_status gt_train_save_alone(gt_train_run *t, bool mid_window);     /* not collective */

@@ -156,6 +156,12 @@ gt_status gt_train_resume(gt_train_run *t)
         st = read_extra(t, s->extra);
     }
     st = gt_comm_agree(t->c, st);
+    if (st == GT_OK && t->o->dry_run) {
+        gt_log(GT_INFO, "train", "would go on from %s: step %lld of %lld", t->resumed, (long long)t->step,
+               (long long)t->total_steps);
+        gt_ckpt_close(k);
+        return GT_OK;
+    }
     if (st == GT_OK) st = gt_ckpt_load(t->c, k, t->tensor, t->tensors);
     if (st == GT_OK) st = gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
     if (st == GT_OK)

@@ -288,9 +288,9 @@ static void banner(const gt_train_run *t)
     if (t->total_steps < GT_TRAIN_FEW_STEPS)
         gt_log(
             GT_WARN, "train",
-            "only %lld optimizer steps: the adapter will hardly move; consider a smaller gradient_accumulation_steps "
+            "only %lld optimizer step%s: the adapter will hardly move; consider a smaller gradient_accumulation_steps "
             "(now %lld) or more epochs",
-            (long long)t->total_steps, (long long)r->gradient_accumulation_steps);
+            (long long)t->total_steps, t->total_steps == 1 ? "" : "s", (long long)r->gradient_accumulation_steps);
     if (t->max_micros < t->c->size)
         gt_log(GT_WARN, "train", "%d micro-batches a step for %d ranks: %d ranks stay idle", t->max_micros, t->c->size,
                t->c->size - t->max_micros);
@@ -300,12 +300,8 @@ static gt_status take_folder(gt_train_run *t)
 {
     const char *dir = t->r->output_dir;
     int64_t steps;
-    if (t->o->resume == GT_RESUME_NEVER && !t->r->overwrite_output_dir && gt_fs_is_dir(dir) && gt_ckpt_any(dir))
-        return GT_FAIL(GT_ERR_CONFIG,
-                       "%s holds a run already; choose another --output-dir, --resume auto, or "
-                       "--overwrite-output-dir",
-                       dir);
-    if (t->o->dry_run) return GT_OK;
+    if (t->o->resume == GT_RESUME_NEVER && !t->r->overwrite_output_dir) GT_TRY(gt_train_check_empty(dir));
+    if (t->o->dry_run) return gt_train_check_writable(dir);
     GT_TRY(gt_fs_make_dirs(dir));
     GT_TRY(gt_run_lock_take(&t->lock, dir));
     GT_TRY(gt_ckpt_sweep(dir));
@@ -338,7 +334,8 @@ gt_status gt_train_setup(gt_train_run *t)
     GT_TRY(open_base(t));
     GT_TRY(identify_base(t));
     GT_TRY(gt_comm_agree(t->c, open_rows(t)));
-    gt_status st = make_loader(t);
+    gt_status st = gt_train_check_rows(t);
+    if (st == GT_OK) st = make_loader(t);
     if (st == GT_OK) st = resolve_targets(t);
     if (st == GT_OK) st = make_memory(t);
     GT_TRY(gt_comm_agree(t->c, st));

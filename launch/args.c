@@ -58,8 +58,8 @@ static gt_status store_number(const gt_command_text *text, const gt_option *o, c
     double v = strtod(value, &end);
     bool whole = o->kind == GT_OPT_INT;
     if (end == value || *end || errno == ERANGE || isnan(v) || v < o->min || v > o->max || (whole && v != floor(v)))
-        return GT_FAIL(GT_ERR_USAGE, "%s: %s is '%.60s'; allowed: a %snumber from %.9g to %.9g", text->name, o->name,
-                       value, whole ? "whole " : "", o->min, o->max);
+        return GT_FAIL(GT_ERR_USAGE, "%s: %s is '%.60s'; allowed: a %snumber from %.*g to %.*g", text->name, o->name,
+                       value, whole ? "whole " : "", whole ? 17 : 9, o->min, whole ? 17 : 9, o->max);
     if (whole)
         *(int64_t *)o->out = (int64_t)v;
     else

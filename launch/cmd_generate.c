@@ -7,11 +7,12 @@
 #include "generate.h"
 #include "opened_model.h"
 #include "run_options.h"
+#include "standard_input.h"
+#include "text.h"
 #include "tokenizer_source.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const gt_command_text text = {
@@ -124,42 +125,34 @@ static gt_status generate(const wishes *w, const gt_tokenizer *t, const gt_ids *
     return st;
 }
 
-static gt_status read_prompt(char **out, size_t *size)
+static gt_status read_prompt(gt_text *text)
 {
-    size_t capacity = 4096, n = 0;
-    char *buffer = malloc(capacity);
-    while (buffer) {
-        n += fread(buffer + n, 1, capacity - n, stdin);
-        if (n < capacity) break;
-        if (capacity >= PROMPT_BYTES) {
-            free(buffer);
-            return GT_FAIL(GT_ERR_DATA, "the prompt on standard input is longer than %d bytes", PROMPT_BYTES);
-        }
-        char *grown = realloc(buffer, capacity *= 2);
-        if (!grown) free(buffer);
-        buffer = grown;
+    char buffer[4096];
+    for (size_t got;;) {
+        gt_status st = gt_standard_input_read(buffer, sizeof buffer, &got);
+        if (st == GT_OK) gt_text_add(text, buffer, got);
+        if (st == GT_OK && text->failed) st = GT_FAIL(GT_ERR_NOMEM, "no memory for the prompt");
+        if (st == GT_OK && text->size > PROMPT_BYTES)
+            st = GT_FAIL(GT_ERR_DATA, "the prompt on standard input is longer than %d bytes", PROMPT_BYTES);
+        if (st != GT_OK || got == 0) return st;
     }
-    if (!buffer) return GT_FAIL(GT_ERR_NOMEM, "no memory for the prompt");
-    if (ferror(stdin)) {
-        free(buffer);
-        return GT_FAIL(GT_ERR_IO, "standard input: %s", strerror(errno));
-    }
-    *out = buffer;
-    *size = n;
-    return GT_OK;
 }
 
 static gt_status run(const wishes *w)
 {
     gt_tokenizer *t;
     gt_ids ids = {0};
-    char *piped = NULL;
-    size_t size = strlen(w->prompt);
+    gt_text piped = {0};
+    const bool from_pipe = strcmp(w->prompt, "-") == 0;
     GT_TRY(gt_tokenizer_source_need(&t, w->model));
-    gt_status st = strcmp(w->prompt, "-") == 0 ? read_prompt(&piped, &size) : GT_OK;
-    if (st == GT_OK) st = encode_prompt(t, w, piped ? piped : w->prompt, size, &ids);
+    gt_status st = from_pipe ? read_prompt(&piped) : GT_OK;
+    if (st == GT_OK && from_pipe && piped.size == 0) st = GT_FAIL(GT_ERR_DATA, "the prompt on standard input is empty");
+    if (st == GT_OK && from_pipe)
+        st = encode_prompt(t, w, piped.data, piped.size, &ids);
+    else if (st == GT_OK)
+        st = encode_prompt(t, w, w->prompt, strlen(w->prompt), &ids);
     if (st == GT_OK) st = generate(w, t, &ids);
-    free(piped);
+    gt_text_free(&piped);
     gt_ids_free(&ids);
     gt_tokenizer_free(t);
     return st;

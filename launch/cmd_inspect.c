@@ -111,6 +111,9 @@ static gt_status inspect_rows(gt_text *out, const char *path)
         gt_text_addf(out, "  rows         %llu: %s\n", (unsigned long long)count[i], form[i]);
     if (forms == 0) gt_text_addf(out, "  rows         none\n");
     if (bad) gt_text_addf(out, "  bad rows     %llu\n", (unsigned long long)bad);
+    if (st == GT_OK && bad && forms == 0)
+        return GT_FAIL(GT_ERR_DATA, "%s: neither a base, an adapter nor rows: none of its %llu lines is a row", path,
+                       (unsigned long long)bad);
     return st;
 }
 

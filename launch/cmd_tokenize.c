@@ -1,7 +1,7 @@
 /* cmd_tokenize.c - gemtune tokenize: JSON lines in on standard input, JSON lines out on standard output. */
 #include "commands.h"
 
-#include "signals.h"
+#include "standard_input.h"
 #include "tokenize_lines.h"
 #include "tokenizer_source.h"
 
@@ -24,14 +24,7 @@ static const gt_command_text text = {
 static gt_status read_input(void *user, char *buffer, size_t capacity, size_t *got)
 {
     (void)user;
-    for (;;) {
-        GT_TRY(gt_signals_check());
-        ssize_t n = read(STDIN_FILENO, buffer, capacity);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return GT_FAIL(GT_ERR_IO, "standard input: %s", strerror(errno));
-        *got = (size_t)n;
-        return GT_OK;
-    }
+    return gt_standard_input_read(buffer, capacity, got);
 }
 
 static gt_status write_output(void *user, const char *bytes, size_t size)

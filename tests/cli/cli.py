@@ -42,12 +42,14 @@ def check(condition, *what):
         sys.exit(1)
 
 
-def check_fails(code, words, *command, **more):
-    """The command leaves with this code, says these words on standard error, after "gemtune:", and nothing else."""
+def check_fails(code, words, *command, partly=False, **more):
+    """The command leaves with this code, says these words on standard error, after "gemtune:", and nothing else. partly:
+    it may have answered on standard output before."""
     got, out, err = run(*command, **more)
     check(got == code, command, "left with", got, "expected", code, err)
     check(words in err, command, "said", repr(err), "expected", repr(words))
     check(err.startswith("gemtune: ") and err.endswith("\n"), command, "said", repr(err))
+    check(partly or not out, command, "answered", repr(out))
     check("Sanitizer" not in err, err)
 
 

@@ -47,6 +47,19 @@ with tempfile.TemporaryDirectory() as folder:
     code, out, err = run("train", path, "--dry-run", "-o", at("dry"))
     check(code == 0 and "optimizer steps: 6" in err and "in all" in err and not os.path.exists(at("dry")), code, out, err)
     check("dataloader_num_workers: 2 has no effect" in err, err)
+    # What would stop the run later stops the dry run.
+    other = write(at("other.jsonl"), json.dumps({"ids": [2, 5, 6]}) + "\n" + json.dumps({"ids": [2, 5, 100000]}) + "\n")
+    for code, words, change in ((74, "absent", ["--set", "init_adapter=" + at("absent")]),
+                                (74, "is no folder", ["-o", at("rows.jsonl/run")]),
+                                (65, "train_files: row 2 (the first is 1, over all files): token id 100000", ["--set", "train_files=" + other]),
+                                (65, "eval_files: row 2 ", ["--set", "eval_files=" + other]),
+                                (78, "eval_files has no multiple-choice row", ["--set", "metric_for_best_model=eval_accuracy"])):
+        for dry in ["--dry-run"], []:
+            got, out, err = run("train", path, *change, *dry)
+            check(got == code and (words in err or not dry and "folder cannot be made" in err), change, dry, got, err)
+    if os.geteuid() != 0:
+        os.mkdir(at("closed"), 0o500)
+        check(run("train", path, "--dry-run", "-o", at("closed/run"))[0] == 74)
     keys = run("train", "--keys")[1]
     check("| `lora_r` |" in keys and keys in read(SOURCE + "/docs/recipe.md").decode())
 
@@ -63,7 +76,15 @@ with tempfile.TemporaryDirectory() as folder:
     check_fails_words = "lora_alpha was 32, is now 8"
     code, out, err = run("train", path, "--set", "lora_alpha=8")
     check(code == 78 and check_fails_words in err, code, err)
+    code, out, err = run("train", path, "--dry-run", "--set", "lora_alpha=8")
+    check(code == 78 and check_fails_words in err, code, err)
+    code, out, err = run("train", path, "--dry-run")
+    check(code == 0 and "would go on from" in err and "step 6 of 6" in err, code, err)
     check(run("train", path, "--resume", "never")[0] == 78)
+    os.mkdir(at("notes"))
+    write(at("notes/thesis.txt"), "mine")
+    code, out, err = run("train", path, "--resume", "never", "-o", at("notes"))
+    check(code == 78 and "thesis.txt" in err and os.listdir(at("notes")) == ["thesis.txt"], code, err)
     mpirun = subprocess.run(["mpirun", "-n", "2", GEMTUNE, "train", path, "-o", at("two")], capture_output=True, timeout=120)
     check(mpirun.returncode == 0, mpirun.stderr)
     check(read(at("two/final/adapter_model.safetensors")) == weights, "two ranks gave another adapter")
@@ -86,6 +107,7 @@ with tempfile.TemporaryDirectory() as folder:
     code, out, err = run("inspect", at("run"), at("run/final"), rows, model)
     check(code == 0 and "finished" in out and "12: token ids" in out and "LoRA adapter" in out, code, out, err)
     check(run("inspect", at("nowhere/at/all"))[0] in (65, 74))
+    check_fails(65, "none of its 2 lines is a row", "inspect", write(at("prose.txt"), "This is prose,\nnot rows.\n"), partly=True)
     check_fails(64, "--format is missing", "export", at("run"), "-o", at("peft"))
     check_fails(64, "--merge-into goes with", "export", at("run"), "-o", at("peft"), "--format", "peft", "--merge-into", "original")
     check(run("export", at("run"), "-o", at("peft"), "--format", "peft")[0] == 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gemtune tokenize over the golden texts and chats, from tokenizer.json and from the GGUF's vocabulary."""
-import json, lzma, os, tempfile
-from cli import CACHE, GOLDEN, check, done, golden, lines, real_270m, run, SOURCE
+import json, lzma, os, signal, subprocess, tempfile, time
+from cli import CACHE, GEMTUNE, GOLDEN, check, done, golden, lines, real_270m, run, SOURCE
 
 
 def ask(model, rows, *options):
@@ -56,6 +56,25 @@ def wrong_lines(model):
     check(run("tokenize", model, input="") == (0, "", ""))
 
 
+def stopped_while_it_waits(model):
+    """A signal ends the waiting for standard input, and answers come as soon as they can be given."""
+    for words in ["tokenize", model], ["generate", model, "--prompt", "-"]:
+        for number in signal.SIGINT, signal.SIGTERM:
+            process = subprocess.Popen([GEMTUNE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if words[0] == "tokenize":
+                process.stdin.write(b'{"text": "a"}\n')
+                process.stdin.flush()
+                check(b"ids" in process.stdout.readline(), "no answer before the end of the input")
+            else:
+                time.sleep(1)
+            process.send_signal(number)
+            try:
+                check(process.wait(10) == 128 + number, words, number, process.returncode)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                check(False, words, "waits on after signal", number)
+
+
 packed = os.path.join(SOURCE, "../shared/data/gemma3-tokenizer")
 if os.path.exists(packed):
     with tempfile.TemporaryDirectory() as folder:
@@ -67,6 +86,6 @@ if os.path.exists(packed):
             judge(folder)
     print("tokenizer.json: as the reference")
 model = real_270m()
-for judge in texts, chats, safety:
+for judge in texts, chats, safety, stopped_while_it_waits:
     judge(model)
 done()
