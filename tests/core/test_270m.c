@@ -3,7 +3,7 @@
 #include "base_dtype.h"
 #include "fs.h"
 #include "generate.h"
-#include "golden_tensors.h"
+#include "golden_tensor.h"
 #include "json.h"
 #include "real_model.h"
 #include "testing.h"

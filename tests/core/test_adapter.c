@@ -25,16 +25,6 @@ static gt_model_config golden_model(const char *variant)
     return m;
 }
 
-static char *path_in(const char *folder, const char *name)
-{
-    static char ring[4][1024];
-    static int turn;
-    char *path = ring[turn++ % 4];
-    char made[sizeof ring[0]]; /* folder may lie in the ring */
-    snprintf(made, sizeof made, "%s/%s", folder, name);
-    return memcpy(path, made, sizeof made);
-}
-
 static void golden_adapter_round_trips(const char *variant, const char *name)
 {
     char golden_name[128];

@@ -1,7 +1,7 @@
 /* The forward pass against the public reference's logits and hidden states (golden/tiny), in every layout the same
  * weights come in, on both backends. */
 #include "base_open.h"
-#include "golden_tensors.h"
+#include "golden_tensor.h"
 #include "testing.h"
 #include "tiny.h"
 

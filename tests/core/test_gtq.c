@@ -23,16 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static char *path_in(const char *folder, const char *name)
-{
-    static char ring[8][1024];
-    static int turn;
-    char *path = ring[turn++ % 8];
-    char made[sizeof ring[0]];
-    snprintf(made, sizeof made, "%s/%s", folder, name);
-    return memcpy(path, made, sizeof made);
-}
-
 static float *values_of(const gt_matrix *m)
 {
     const size_t n = (size_t)m->rows * (size_t)m->cols;

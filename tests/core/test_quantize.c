@@ -13,16 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *path_in(const char *folder, const char *name)
-{
-    static char ring[8][1024];
-    static int turn;
-    char *path = ring[turn++ % 8];
-    char made[sizeof ring[0]];
-    snprintf(made, sizeof made, "%s/%s", folder, name);
-    return memcpy(path, made, sizeof made);
-}
-
 static bool ends_with(const char *text, const char *end)
 {
     const size_t n = strlen(text), m = strlen(end);

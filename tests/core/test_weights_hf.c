@@ -1,7 +1,8 @@
 #include "weights.h"
 
 #include "fs.h"
-#include "golden_tensors.h"
+#include "golden_tensor.h"
+#include "safetensors.h"
 #include "testing.h"
 
 #include <stdio.h>
@@ -15,19 +16,19 @@ static void compare(const gt_weights *w, const char *file, const char *prefix)
     char name[200];
     const gt_model_config *c = &w->config;
     snprintf(name, sizeof name, "%sembed_tokens.weight", prefix);
-    const gt_safetensor *e = golden_tensor(file, name);
-    assert_int_equal(w->embed.rows, e->shape[0]);
-    assert_int_equal(c->vocab_size, e->shape[0]);
-    assert_memory_equal(w->embed.data, e->data, e->bytes);
+    const golden_tensor e = golden_find(file, name);
+    assert_int_equal(w->embed.rows, e.shape[0]);
+    assert_int_equal(c->vocab_size, e.shape[0]);
+    assert_memory_equal(w->embed.data, e.data, e.bytes);
     for (int l = 0; l < c->num_hidden_layers; l++) {
         for (int p = 0; p < GT_PROJ_COUNT; p++) {
             snprintf(name, sizeof name, "%slayers.%d.%s.weight", prefix, l, gt_proj_path((gt_proj)p));
-            const gt_safetensor *t = golden_tensor(file, name);
+            golden_tensor t = golden_find(file, name);
             const gt_matrix *m = &w->proj[l][p];
-            assert_int_equal(m->dtype, t->dtype);
-            assert_int_equal(m->rows, t->shape[0]);
-            assert_int_equal(m->cols, t->shape[1]);
-            assert_memory_equal(m->data, t->data, t->bytes);
+            assert_int_equal(m->dtype, t.dtype);
+            assert_int_equal(m->rows, t.shape[0]);
+            assert_int_equal(m->cols, t.shape[1]);
+            assert_memory_equal(m->data, t.data, t.bytes);
         }
         static const char *const norms[GT_NORM_COUNT] = {"input_layernorm",           "self_attn.q_norm",
                                                          "self_attn.k_norm",          "post_attention_layernorm",
@@ -95,21 +96,21 @@ static void bitsandbytes_weights_are_taken_as_they_are(void **state)
         assert_int_equal(m->block, 64);
         assert_int_equal(m->rows, 128);
         assert_int_equal(m->cols, 320);
-        const gt_safetensor *t = golden_tensor(file, "model.layers.3.mlp.down_proj.weight");
-        assert_int_equal(t->bytes, 128 * 320 / 2);
-        assert_memory_equal(m->data, t->data, t->bytes);
-        t = golden_tensor(file, "model.layers.3.mlp.down_proj.weight.absmax");
-        assert_memory_equal(nested ? (const void *)m->absmax8 : (const void *)m->absmax, t->data, t->bytes);
-        t = golden_tensor(file, "model.layers.3.mlp.down_proj.weight.quant_map");
-        assert_memory_equal(m->code, t->data, t->bytes);
+        golden_tensor t = golden_find(file, "model.layers.3.mlp.down_proj.weight");
+        assert_int_equal(t.bytes, 128 * 320 / 2);
+        assert_memory_equal(m->data, t.data, t.bytes);
+        t = golden_find(file, "model.layers.3.mlp.down_proj.weight.absmax");
+        assert_memory_equal(nested ? (const void *)m->absmax8 : (const void *)m->absmax, t.data, t.bytes);
+        t = golden_find(file, "model.layers.3.mlp.down_proj.weight.quant_map");
+        assert_memory_equal(m->code, t.data, t.bytes);
         assert_int_equal(m->absmax == NULL, nested);
         if (nested) {
             assert_int_equal(m->block2, 256);
             assert_true(m->offset > 0);
-            t = golden_tensor(file, "model.layers.3.mlp.down_proj.weight.nested_absmax");
-            assert_memory_equal(m->absmax2, t->data, t->bytes);
-            t = golden_tensor(file, "model.layers.3.mlp.down_proj.weight.nested_quant_map");
-            assert_memory_equal(m->code2, t->data, t->bytes);
+            t = golden_find(file, "model.layers.3.mlp.down_proj.weight.nested_absmax");
+            assert_memory_equal(m->absmax2, t.data, t.bytes);
+            t = golden_find(file, "model.layers.3.mlp.down_proj.weight.nested_quant_map");
+            assert_memory_equal(m->code2, t.data, t.bytes);
         }
         assert_int_equal(w->embed.dtype, GT_BF16);
         gt_weights_close(w);
@@ -138,7 +139,8 @@ static char *edited_model(const char *folder, const edit *e)
     free(target);
     free(text);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    const gt_safetensors *s = golden_file(path);
+    gt_safetensors *s = NULL;
+    assert_ok(gt_safetensors_open(&s, golden(path)));
     const size_t n = gt_safetensors_count(s);
     gt_safetensor_spec *spec = calloc(n, sizeof *spec);
     const gt_safetensor **source = calloc(n, sizeof *source);
@@ -172,6 +174,7 @@ static char *edited_model(const char *folder, const edit *e)
     }
     assert_ok(gt_safetensors_publish(w));
     free(target);
+    gt_safetensors_close(s);
     free(spec);
     free(source);
     free(how);

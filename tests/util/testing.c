@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static char *next_buffer(void)
@@ -45,6 +46,15 @@ const char *temp_dir(void)
     char *path = next_buffer();
     snprintf(path, 1024, "%s", dir);
     return path;
+}
+
+char *path_in(const char *folder, const char *name)
+{
+    static char ring[16][1024];
+    static int turn;
+    char *path = ring[turn++ % 16], whole[sizeof ring[0]]; /* folder may lie in the ring */
+    if (snprintf(whole, sizeof whole, "%s/%s", folder, name) >= (int)sizeof whole) fail_msg("path too long");
+    return memcpy(path, whole, sizeof whole);
 }
 
 double max_abs_diff(const float *got, const float *want, size_t n)

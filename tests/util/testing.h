@@ -31,6 +31,9 @@ const char *golden(const char *name);
 /* A fresh folder below the system's temporary folder, removed at exit; static buffer (a ring of 8). */
 const char *temp_dir(void);
 
+/* folder/name in a static buffer (a ring of 16). */
+char *path_in(const char *folder, const char *name);
+
 /* max |got - want|, and the L2 norm of the difference over the L2 norm of want. */
 double max_abs_diff(const float *got, const float *want, size_t n);
 double rel_l2_diff(const float *got, const float *want, size_t n);
