@@ -1,10 +1,10 @@
 #include "base_cache.h"
 
-#include "base_open.h"
 #include "fs.h"
 #include "gtq.h"
 #include "hash.h"
 #include "log.h"
+#include "pool.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -80,71 +80,85 @@ static gt_status source_key(char hex[65], const gt_weights *w, bool double_quant
     return GT_OK;
 }
 
-static gt_status cache_path(char **out, const gt_weights *w, bool double_quant)
+enum { PATH_BYTES = 4096, KEY = 40 };
+
+static gt_status cache_path(char out[PATH_BYTES], const gt_weights *w, bool double_quant)
 {
-    char key[65], name[80], *folder, *packed;
+    char key[65], *folder;
     GT_TRY(source_key(key, w, double_quant));
     GT_TRY(gt_cache_folder(&folder));
-    packed = gt_fs_join(folder, "packed");
+    const int n = snprintf(out, PATH_BYTES, "%s/packed/%.*s.gtq", folder, KEY, key);
+    const gt_status st =
+        n < PATH_BYTES ? GT_OK : GT_FAIL(GT_ERR_CONFIG, "%s: the cache folder's path is too long", folder);
     free(folder);
-    if (!packed) return GT_FAIL(GT_ERR_NOMEM, "no memory for a path");
-    gt_status st = gt_fs_make_dirs(packed);
-    snprintf(name, sizeof name, "%.40s.gtq", key);
-    if (st == GT_OK && !(*out = gt_fs_join(packed, name))) st = GT_FAIL(GT_ERR_NOMEM, "no memory for a path");
-    free(packed);
     return st;
 }
 
-static bool is_nf4(const gt_weights *w)
+static bool is_packed_name(const char *name)
 {
-    for (int l = 0; l < w->config.num_hidden_layers; l++)
-        for (int p = 0; p < GT_PROJ_COUNT; p++)
-            if (w->proj[l][p].dtype != GT_NF4) return false;
-    return true;
+    return strspn(name, "0123456789abcdef") == KEY && strcmp(name + KEY, ".gtq") == 0;
+}
+
+/* What a killed packing left is a whole base in size. Not being able to remove it is no reason not to pack. */
+static void sweep(const char *path)
+{
+    char folder[PATH_BYTES];
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    if (gt_fs_exists(folder) && gt_fs_sweep(folder, is_packed_name, GT_SWEEP_UNLOCKED) != GT_OK)
+        gt_log(GT_WARN, "base", "what a killed run left stays: %s", gt_error_last()->message);
 }
 
 /* Whether the packed file is there must be one answer for all ranks, or some would wait for the others' work. */
-static gt_status all_see(gt_comm *c, const char *path, bool *there)
+static gt_status all_see(gt_comm *comm, const char *path, bool *there)
 {
     int32_t missing = !gt_fs_exists(path);
-    GT_TRY(gt_comm_max_i32(c, &missing, 1));
+    if (comm) GT_TRY(gt_comm_max_i32(comm, &missing, 1));
     *there = !missing;
     return GT_OK;
 }
 
-static gt_status pack(const char *path, const gt_weights *source, bool double_quant, int threads, gt_comm *c)
+static gt_status pack(const char *path, const gt_weights *source, bool double_quant, int threads, gt_comm *comm)
 {
     gt_pool *pool = NULL;
     gt_status st = gt_pool_create(&pool, threads > 0 ? threads : gt_pool_default_threads());
-    st = gt_comm_agree(c, st);
+    st = gt_comm_agree(comm, st);
     if (st == GT_OK) {
-        gt_log(GT_INFO, "train", "quantizing %s to NF4 into %s", source->path, path);
-        st = gt_gtq_write(path, source, &(gt_gtq_options){.double_quant = double_quant, .replace = true}, c, pool);
+        if (!comm || comm->rank == 0) sweep(path);
+        gt_log(GT_INFO, "base", "quantizing %s to NF4 into %s", source->path, path);
+        st = gt_gtq_write(path, source, &(gt_gtq_options){.double_quant = double_quant, .replace = true}, comm, pool);
     }
     gt_pool_destroy(pool);
     return st;
 }
 
-gt_status gt_base_open_nf4(gt_weights **out, const char *model, bool double_quant, int threads, gt_comm *c)
+static gt_status open_as(gt_weights **out, const char *path, const char *name)
 {
-    gt_weights *source = NULL;
-    char *path = NULL;
-    GT_TRY(gt_comm_agree(c, gt_weights_open(&source, model)));
-    gt_status st = GT_OK;
-    if (is_nf4(source)) {
-        st = gt_gtq_check_quantizer(source, double_quant);
-        gt_weights_close(source);
-        return st == GT_OK ? gt_base_open(out, model, GT_BASE_NF4) : st;
+    gt_weights *w;
+    GT_TRY(gt_weights_open(&w, path));
+    char *shown = strdup(name);
+    if (!shown) {
+        gt_weights_close(w);
+        return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its name", name);
     }
-    st = gt_comm_agree(c, cache_path(&path, source, double_quant));
-    bool there = false;
-    if (st == GT_OK) st = all_see(c, path, &there);
-    if (st == GT_OK && !there) st = pack(path, source, double_quant, threads, c);
-    char prefix[sizeof source->prefix]; /* adapters are named after the model they were trained beside */
-    memcpy(prefix, source->prefix, sizeof prefix);
-    gt_weights_close(source);
-    if (st == GT_OK) st = gt_comm_agree(c, gt_base_open(out, path, GT_BASE_NF4));
-    if (st == GT_OK) memcpy((*out)->prefix, prefix, sizeof prefix);
-    free(path);
+    free(w->path);
+    w->path = shown;
+    *out = w;
+    return GT_OK;
+}
+
+gt_status gt_base_pack(gt_weights **out, const gt_weights *source, bool double_quant, int threads, gt_comm *comm)
+{
+    char path[PATH_BYTES] = "";
+    bool there;
+    GT_TRY(gt_comm_agree(comm, !comm || comm->rank == 0 ? cache_path(path, source, double_quant) : GT_OK));
+    if (comm) GT_TRY(gt_comm_broadcast(comm, path, sizeof path, 0));
+    GT_TRY(all_see(comm, path, &there));
+    if (!there) GT_TRY(pack(path, source, double_quant, threads, comm));
+    gt_weights *w = NULL;
+    const gt_status st = gt_comm_agree(comm, open_as(&w, path, source->path));
+    if (st != GT_OK)
+        gt_weights_close(w);
+    else
+        *out = w;
     return st;
 }

@@ -1,16 +1,17 @@
-/* base_cache.h - a 4-bit base for training from any MODEL: packed once into the cache folder, mapped from then on. */
+/* base_cache.h - the packed form of any base: made once, in the cache folder, and mapped from then on. */
 #ifndef GT_BASE_CACHE_H
 #define GT_BASE_CACHE_H
 
 #include "comm.h"
 #include "weights.h"
 
-/* Collective. Opens model with NF4 projections. A .gtq, or a folder that bitsandbytes wrote, is opened as it is (GT_ERR_CONFIG
- * when its scales are not quantized as double_quant says). Any other is quantized by all ranks together into
- * $GEMTUNE_CACHE, $XDG_CACHE_HOME/gemtune or ~/.cache/gemtune, under a name made from its files' paths, sizes and times of
- * change, so a second start only maps it. Ranks on several machines need one cache folder that all of them see.
- * tokenizer: as gt_gtq_options, or NULL. *out is the caller's. */
-gt_status gt_base_open_nf4(gt_weights **out, const char *model, bool double_quant, int threads, gt_comm *c);
+/* Collective (comm NULL: this process alone). Opens source with its projections in NF4 (those that are 4-bit already are
+ * copied): a .gtq file below $GEMTUNE_CACHE, $XDG_CACHE_HOME/gemtune or ~/.cache/gemtune, named after the paths, sizes and
+ * times of change of source's files. The first time all ranks write it together, over `threads` threads each (0: the CPUs
+ * a rank may run on); later only the map is made, one shared copy a machine. Ranks on several machines need one cache
+ * folder that all of them see. (*out)->path is source's: the run speaks of the model it was given.
+ * *out is the caller's, source stays so. GT_ERR_DATA: as gt_gtq_write. GT_ERR_IO, GT_ERR_CONFIG. */
+gt_status gt_base_pack(gt_weights **out, const gt_weights *source, bool double_quant, int threads, gt_comm *comm);
 
 /* The folder above, malloc'ed; made if absent. GT_ERR_IO, GT_ERR_CONFIG: no variable names one. */
 gt_status gt_cache_folder(char **out);

@@ -7,7 +7,7 @@ static void round_factors(float *g, int n)
 
 static void round_matrix(gt_matrix *m)
 {
-    if (m->dtype != GT_NF4 && m->dtype != GT_FP4) m->round_to = GT_BF16;
+    if (!gt_dtype_fourbit(m->dtype)) m->round_to = GT_BF16;
 }
 
 void gt_weights_round_to_bf16(gt_weights *w)

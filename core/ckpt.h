@@ -135,7 +135,7 @@ gt_status gt_ckpt_load_window(gt_comm *c, const gt_ckpt *k, gt_ckpt_part *part, 
 
 /* --- housekeeping -------------------------------------------------------------------------------------------------------- */
 
-/* Removes what interrupted saves left (names with ".tmp-"). Only under the folder's lock (run_lock.h), by one rank. */
+/* Removes what interrupted saves left ("<name>.tmp-<pid>"). Only under the folder's lock (run_lock.h), by one rank. */
 gt_status gt_ckpt_sweep(const char *out_dir);
 
 /* Removes every checkpoint and window folder: the user said that an earlier run may go. Under the lock, by one rank. */

@@ -126,21 +126,19 @@ gt_status gt_ckpt_clear(const char *out_dir)
     return st;
 }
 
+/* What a folder in the making may be called: as the finished one, or window-STEP.RANK, whose digest is not known yet. */
+static bool is_begun(const char *name)
+{
+    gt_ckpt_entry e;
+    if (parse_name(&e, name)) return true;
+    if (strncmp(name, "window-", 7) != 0) return false;
+    const char *p = name + 7;
+    return number(&p) >= 0 && *p++ == '.' && number(&p) >= 0 && *p == '\0';
+}
+
 gt_status gt_ckpt_sweep(const char *out_dir)
 {
-    DIR *d = opendir(out_dir);
-    if (!d) return GT_FAIL(GT_ERR_IO, "%s: %s", out_dir, strerror(errno));
-    gt_status st = GT_OK;
-    for (struct dirent *e; (e = readdir(d));) {
-        const bool ours = strncmp(e->d_name, "checkpoint-", 11) == 0 || strncmp(e->d_name, "window-", 7) == 0;
-        if (!ours || !strstr(e->d_name, ".tmp-")) continue;
-        char *path = gt_fs_join(out_dir, e->d_name);
-        gt_status one = path ? gt_fs_remove_tree(path) : GT_FAIL(GT_ERR_NOMEM, "%s: no memory", out_dir);
-        if (st == GT_OK) st = one;
-        free(path);
-    }
-    closedir(d);
-    return st;
+    return gt_fs_sweep(out_dir, is_begun, GT_SWEEP_ALL);
 }
 
 static bool is_resumed(const gt_ckpt_policy *p, const char *name)

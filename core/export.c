@@ -5,7 +5,6 @@
 #include "gtq.h"
 #include "merge.h"
 #include "output_folder.h"
-#include "quantize.h"
 #include "tokenizer_source.h"
 
 #include <stdlib.h>
@@ -13,31 +12,36 @@
 
 static bool is_fourbit(const gt_weights *w)
 {
-    return w->proj[0][0].dtype == GT_NF4 || w->proj[0][0].dtype == GT_FP4;
+    return gt_weights_fourbit(w) != GT_FOURBIT_NONE;
 }
 
-/* The base as the run computed with it: quantized now where the run quantized at load. */
-static gt_status open_trained_base(gt_weights **out, const gt_export_source *s, gt_pool *pool)
+/* Whether the base, opened as the run opened it, is the one that the run saw. */
+static gt_status check_base(const gt_export_source *s, const gt_base_options *o)
 {
-    gt_weights *w = NULL;
-    GT_TRY(s->bf16 ? gt_base_open(&w, s->base, GT_BASE_BF16) : gt_weights_open(&w, s->base));
-    gt_status st = s->nf4 ? gt_quantize_at_load(&w, s->double_quant, NULL, NULL, pool) : GT_OK;
-    if (st == GT_OK && s->from_run) {
-        char id[65];
-        st = gt_weights_identity(w, id);
-        if (st == GT_OK && strcmp(id, s->base_id) != 0)
-            st = GT_FAIL(
-                GT_ERR_CONFIG,
-                "%s is not the base that the adapter was trained on: identity %.16s..., trained on %.16s...; pass "
-                "the right one with --base",
-                s->base, id, s->base_id);
-    }
-    if (st != GT_OK) {
-        gt_weights_close(w);
-        return st;
-    }
-    *out = w;
-    return GT_OK;
+    gt_weights *w;
+    char id[65];
+    GT_TRY(gt_base_open(&w, s->base, o, NULL));
+    gt_status st = gt_weights_identity(w, id);
+    gt_weights_close(w);
+    if (st == GT_OK && strcmp(id, s->base_id) != 0)
+        st = GT_FAIL(GT_ERR_CONFIG,
+                     "%s is not the base that the adapter was trained on: identity %.16s..., trained on %.16s...; pass "
+                     "the right one with --base",
+                     s->base, id, s->base_id);
+    return st;
+}
+
+/* The base that the run computed with, packed where the run packed it; its 4-bit values as others decode them. */
+static gt_status open_trained_base(gt_weights **out, const gt_export_source *s, const gt_pool *pool)
+{
+    gt_base_options o = {.dtype = s->nf4    ? GT_BASE_NF4
+                                  : s->bf16 ? GT_BASE_BF16
+                                            : GT_BASE_NATIVE,
+                         .scales = s->double_quant ? GT_SCALES_NESTED : GT_SCALES_PLAIN,
+                         .threads = pool ? gt_pool_threads(pool) : 1};
+    if (s->from_run) GT_TRY(check_base(s, &o));
+    o.as_stored = !s->bf16;
+    return gt_base_open(out, s->base, &o, NULL);
 }
 
 /* Only for files that are not copied from a folder. */

@@ -20,8 +20,8 @@ typedef struct {
     bool replace;      /* --force */
 } gt_export_options;
 
-/* Not collective. The base of a run is checked by identity (contents, not names); a base that the run quantized at load is
- * quantized again to see that it gives the very base the adapter was trained on. report (may be NULL): lines for the user.
+/* Not collective. The base of a run is checked by identity (contents, not names); one that the run packed at its start is taken
+ * from the cache, or packed again (base_cache.h). report (may be NULL): lines for the user.
  * GT_ERR_CONFIG: not the run's base, --merge-into original without an original, no checkpoint; the folder exists. */
 gt_status gt_export(const gt_export_options *o, gt_pool *pool, gt_text *report);
 

@@ -58,8 +58,4 @@ typedef struct {
 gt_status gt_gtq_write(const char *path, const gt_weights *source, const gt_gtq_options *o, gt_comm *comm,
                        gt_pool *pool);
 
-/* Whether a base's 4-bit weights are what a recipe asks for: GT_ERR_CONFIG with both, when they are not, or when a
- * projection is not NF4 at all. */
-gt_status gt_gtq_check_quantizer(const gt_weights *w, bool double_quant);
-
 #endif

@@ -25,14 +25,13 @@ size_t gt_gtq_norm_count(const gt_model_config *c)
 
 bool gt_gtq_tensor_sizes(gt_gtq_tensor *t, bool double_quant)
 {
-    const bool fourbit = t->dtype == GT_NF4 || t->dtype == GT_FP4;
     const size_t per = (size_t)gt_dtype_block_elements(t->dtype), bytes = (size_t)gt_dtype_block_bytes(t->dtype);
     size_t n;
     if (t->rows <= 0 || t->cols <= 0 || per == 0 || !gt_mul_size((size_t)t->rows, (size_t)t->cols, &n)) return false;
     t->data.bytes =
         (n / per + (n % per != 0)) * bytes; /* n < 2^62: no overflow with blocks of at most 210 bytes below */
     t->code.bytes = t->absmax.bytes = t->absmax8.bytes = t->absmax2.bytes = t->code2.bytes = 0;
-    if (!fourbit) return n % per == 0;
+    if (!gt_dtype_fourbit(t->dtype)) return n % per == 0;
     const size_t block = (size_t)t->block, nb = n / block + (n % block != 0);
     t->code.bytes = 16 * sizeof(float);
     if (!double_quant) {
@@ -62,7 +61,7 @@ static void print_tensor(gt_text *t, const char *name, const gt_gtq_tensor *x)
 {
     gt_text_addf(t, "\n\"%s\":{\"dtype\":\"%s\",\"shape\":[%d,%d]", name, gt_dtype_name(x->dtype), x->rows, x->cols);
     print_section(t, "data", &x->data);
-    if (x->dtype == GT_NF4 || x->dtype == GT_FP4) {
+    if (gt_dtype_fourbit(x->dtype)) {
         gt_text_addf(t, ",\"round_to\":\"%s\",\"block\":%d", gt_dtype_name(x->round_to), x->block);
         print_section(t, "code", &x->code);
         print_section(t, "absmax", &x->absmax);

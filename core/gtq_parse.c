@@ -203,7 +203,7 @@ static gt_status read_tensor(reader *r, object *all, const char *name, int rows,
     t->block = t->block2 = 64; /* until read */
     if (!gt_gtq_tensor_sizes(t, false)) return fault(r, &o, "shape", "one whose size fits");
     GT_TRY(take_section(r, &o, "data", t->data.bytes, &t->data));
-    if (t->dtype == GT_NF4 || t->dtype == GT_FP4)
+    if (gt_dtype_fourbit(t->dtype))
         GT_TRY(read_fourbit(r, &o, t));
     else
         t->block = t->block2 = 0;

@@ -18,11 +18,6 @@ void gt_gtq_plan_free(gt_gtq_plan *p)
     *p = (gt_gtq_plan){0};
 }
 
-static bool is_fourbit(const gt_matrix *m)
-{
-    return m->dtype == GT_NF4 || m->dtype == GT_FP4;
-}
-
 /* A place for bytes behind *end. */
 static void place(gt_gtq_section *s, uint64_t *end, uint64_t alignment)
 {
@@ -45,7 +40,7 @@ static gt_gtq_section book_section(gt_gtq_plan *p, const float *value, uint64_t 
 /* What a projection becomes: its sizes, no places yet. */
 static gt_status describe(gt_gtq_tensor *t, const gt_matrix *m, bool double_quant, const char *name)
 {
-    const bool stored = is_fourbit(m);
+    const bool stored = gt_dtype_fourbit(m->dtype);
     *t = (gt_gtq_tensor){.dtype = stored ? m->dtype : GT_NF4,
                          .rows = m->rows,
                          .cols = m->cols,
@@ -68,9 +63,9 @@ static gt_status describe_all(gt_gtq_plan *p, const gt_weights *w, bool double_q
         char name[80];
         gt_weights_proj_name(name, (int)(i / GT_PROJ_COUNT), (gt_proj)(i % GT_PROJ_COUNT));
         GT_TRY(describe(&p->meta.proj[i], m, double_quant, name));
-        stored += is_fourbit(m);
+        stored += gt_dtype_fourbit(m->dtype);
         nested += p->meta.proj[i].absmax8.bytes != 0;
-        if (!is_fourbit(m))
+        if (!gt_dtype_fourbit(m->dtype))
             p->pack_bytes = gt_max_size(p->pack_bytes, gt_pack_bytes((size_t)m->rows * (size_t)m->cols, double_quant));
     }
     gt_quantizer *q = &p->meta.info.quantizer;
@@ -90,8 +85,9 @@ static void place_all(gt_gtq_plan *p, const gt_weights *w)
     for (int i = 0; i < count; i++) {
         const gt_matrix *s = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
         gt_gtq_tensor *t = &m->proj[i];
-        t->code = book_section(p, is_fourbit(s) ? s->code : gt_nf4_code, t->code.bytes, &end);
-        if (t->code2.bytes) t->code2 = book_section(p, is_fourbit(s) ? s->code2 : p->code2, t->code2.bytes, &end);
+        t->code = book_section(p, gt_dtype_fourbit(s->dtype) ? s->code : gt_nf4_code, t->code.bytes, &end);
+        if (t->code2.bytes)
+            t->code2 = book_section(p, gt_dtype_fourbit(s->dtype) ? s->code2 : p->code2, t->code2.bytes, &end);
     }
     place(&m->norms, &end, GT_GTQ_ALIGN);
     place(&m->tokenizer, &end, GT_GTQ_PAGE);
@@ -156,7 +152,7 @@ static gt_status make(gt_gtq_plan *p, const gt_weights *w, const gt_gtq_options 
     const gt_matrix *e = &w->embed;
     p->meta.embed = (gt_gtq_tensor){
         .dtype = gt_pack_source_dtype(e), .rows = e->rows, .cols = e->cols, .round_to = gt_pack_source_dtype(e)};
-    if (is_fourbit(e) || !gt_gtq_tensor_sizes(&p->meta.embed, false))
+    if (gt_dtype_fourbit(e->dtype) || !gt_gtq_tensor_sizes(&p->meta.embed, false))
         return GT_FAIL(GT_ERR_DATA, "%s: its embedding is %s [%d, %d], which cannot be packed", w->path,
                        gt_dtype_name(e->dtype), e->rows, e->cols);
     p->meta.norms.bytes = gt_gtq_norm_count(&w->config) * sizeof(float);

@@ -89,26 +89,6 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
     return GT_OK;
 }
 
-gt_status gt_gtq_check_quantizer(const gt_weights *w, bool double_quant)
-{
-    for (int i = 0; i < w->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
-        const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
-        char name[80];
-        gt_weights_proj_name(name, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
-        if (m->dtype != GT_NF4)
-            return GT_FAIL(GT_ERR_CONFIG,
-                           "%s: %s is %s; the recipe asks for nf4: point it at the original model, or quantize that",
-                           w->path, name, gt_dtype_name(m->dtype));
-        if ((m->absmax == NULL) != double_quant)
-            return GT_FAIL(GT_ERR_CONFIG,
-                           "%s: packed %s double quantization, and the recipe says bnb_4bit_use_double_quant %s: "
-                           "change the recipe, or quantize the original again%s",
-                           w->path, m->absmax ? "without" : "with", double_quant ? "true" : "false",
-                           double_quant ? "" : " with --no-double-quant");
-    }
-    return GT_OK;
-}
-
 /* Verifying ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct {

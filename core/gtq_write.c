@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EMBED_TILE = 4 << 20 }; /* bytes of embedding converted at a time */
@@ -41,11 +43,6 @@ typedef struct {
     result *mine; /* [1 + layers * GT_PROJ_COUNT]: the embedding, then the projections */
     result *all;  /* [ranks][the same] */
 } writer;
-
-static gt_status agree(const writer *w, gt_status mine)
-{
-    return w->comm ? gt_comm_agree(w->comm, mine) : mine;
-}
 
 static gt_status put(const writer *w, const void *data, size_t size, uint64_t offset)
 {
@@ -72,7 +69,7 @@ static gt_status write_matrix(writer *w, int i)
     GT_TRY(gt_signals_check());
     const gt_matrix *src = &w->source->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
     gt_matrix packed = *src;
-    if (src->dtype != GT_NF4 && src->dtype != GT_FP4 &&
+    if (!gt_dtype_fourbit(src->dtype) &&
         gt_pack_nf4(&packed, w->memory, src, w->o->double_quant, w->plan.code2, w->pool) != GT_OK) {
         char name[80];
         gt_weights_proj_name(name, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
@@ -225,6 +222,22 @@ static gt_status finish(writer *w)
     return st == GT_OK ? gt_fs_publish(w->tmp, w->path) : st;
 }
 
+/* The temporary file, locked as long as it is written: a sweep (gt_fs_sweep) sees that it has an owner. One that removed it
+ * between open and lock left us a file without a name, so we begin again. */
+static gt_status open_locked(writer *w)
+{
+    for (;;) {
+        w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        struct stat s;
+        if (w->fd < 0) return GT_FAIL(GT_ERR_IO, "%s: %s", w->tmp, strerror(errno));
+        while (flock(w->fd, LOCK_EX) != 0 && errno == EINTR) /* where files cannot be locked, nothing is swept either */
+            ;
+        if (fstat(w->fd, &s) != 0) return GT_FAIL(GT_ERR_IO, "%s: %s", w->tmp, strerror(errno));
+        if (s.st_nlink > 0) return GT_OK;
+        close(w->fd);
+    }
+}
+
 /* Rank 0 makes the file and takes its space, so that a full disk shows before the work. */
 static gt_status create(writer *w)
 {
@@ -237,8 +250,7 @@ static gt_status create(writer *w)
         free(folder);
         GT_TRY(st);
     }
-    w->fd = open(w->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->fd < 0) return GT_FAIL(GT_ERR_IO, "%s: %s", w->tmp, strerror(errno));
+    GT_TRY(open_locked(w));
     const int error = posix_fallocate(w->fd, 0, (off_t)w->plan.meta_offset);
     if (error != 0 && error != EINVAL && error != EOPNOTSUPP)
         return GT_FAIL(GT_ERR_IO, "%s: %s; it takes %llu bytes", w->tmp, strerror(error),
@@ -272,15 +284,15 @@ static gt_status write_file(writer *w)
     const size_t bytes = (1 + (size_t)w->source->config.num_hidden_layers * GT_PROJ_COUNT) * sizeof *w->mine;
     gt_status st = allocate(w);
     if (st == GT_OK && w->rank == 0) st = create(w);
-    GT_TRY(agree(w, st));
+    GT_TRY(gt_comm_agree(w->comm, st));
     if (w->comm) GT_TRY(gt_comm_broadcast(w->comm, w->tmp, sizeof w->tmp, 0));
-    GT_TRY(agree(w, open_shared(w)));
-    GT_TRY(agree(w, write_share(w)));
+    GT_TRY(gt_comm_agree(w->comm, open_shared(w)));
+    GT_TRY(gt_comm_agree(w->comm, write_share(w)));
     if (w->comm)
         GT_TRY(gt_comm_gather(w->comm, w->mine, bytes, w->all));
     else
         memcpy(w->all, w->mine, bytes);
-    return agree(w, w->rank == 0 ? finish(w) : GT_OK);
+    return gt_comm_agree(w->comm, w->rank == 0 ? finish(w) : GT_OK);
 }
 
 gt_status gt_gtq_write(const char *path, const gt_weights *source, const gt_gtq_options *o, gt_comm *comm,
@@ -296,7 +308,7 @@ gt_status gt_gtq_write(const char *path, const gt_weights *source, const gt_gtq_
     const int n = snprintf(w->tmp, sizeof w->tmp, "%s.tmp.%ld", path, (long)getpid());
     gt_status st = n < (int)sizeof w->tmp ? GT_OK : GT_FAIL(GT_ERR_CONFIG, "%s: the path is too long", path);
     if (st == GT_OK) st = gt_gtq_plan_make(&w->plan, source, o, w->ranks);
-    st = agree(w, st);
+    st = gt_comm_agree(w->comm, st);
     if (st == GT_OK) st = write_file(w);
     if (w->fd >= 0) close(w->fd);
     if (w->rank == 0 && w->fd >= 0) unlink(w->tmp); /* gone already when it was published */

@@ -15,7 +15,7 @@ static uint64_t matrix_bytes(const gt_matrix *m)
 {
     const uint64_t n = (uint64_t)m->rows * (uint64_t)m->cols, per = (uint64_t)gt_dtype_block_elements(m->dtype);
     uint64_t bytes = (n + per - 1) / per * (uint64_t)gt_dtype_block_bytes(m->dtype);
-    if (m->dtype != GT_NF4 && m->dtype != GT_FP4) return bytes;
+    if (!gt_dtype_fourbit(m->dtype)) return bytes;
     const uint64_t blocks = (n + (uint64_t)m->block - 1) / (uint64_t)m->block;
     if (m->absmax) return bytes + 4 * blocks + 64;
     return bytes + blocks + 4 * ((blocks + (uint64_t)m->block2 - 1) / (uint64_t)m->block2) + 64 + 1024 + 4;
@@ -24,7 +24,7 @@ static uint64_t matrix_bytes(const gt_matrix *m)
 static void add_format(gt_text *out, const gt_matrix *m)
 {
     gt_text_addf(out, "%s", gt_dtype_name(m->dtype));
-    if (m->dtype != GT_NF4 && m->dtype != GT_FP4) return;
+    if (!gt_dtype_fourbit(m->dtype)) return;
     gt_text_addf(out, " (block %d, %s%s)", m->block, m->absmax ? "" : "nested, ", gt_dtype_name(m->round_to));
 }
 

@@ -41,7 +41,7 @@ typedef struct {
 
 static void read_values(float *out, const gt_matrix *m, size_t first, size_t count)
 {
-    if (m->dtype == GT_NF4 || m->dtype == GT_FP4) {
+    if (gt_dtype_fourbit(m->dtype)) {
         gt_nf4_dequantize(out, m, first, count);
         return;
     }

@@ -1,7 +1,6 @@
 #include "opened_model.h"
 
 #include "adapter.h"
-#include "base_cache.h"
 #include "base_open.h"
 #include "log.h"
 
@@ -33,24 +32,12 @@ static gt_status open_adapter(gt_opened_model *x)
     return st;
 }
 
-/* A base that is not NF4 yet is packed with quantized scales; one that is, is taken whichever way it was packed. */
-static gt_status open_base(gt_opened_model *x)
-{
-    const gt_open_options *o = &x->o;
-    if (o->base_dtype != GT_BASE_NF4) return gt_base_open(&x->w, o->model, o->base_dtype);
-    if (gt_base_open(&x->w, o->model, GT_BASE_NF4) == GT_OK) return GT_OK;
-    gt_comm *alone;
-    GT_TRY(gt_comm_create_self(&alone));
-    gt_status st = gt_base_open_nf4(&x->w, o->model, true, o->threads, alone);
-    gt_comm_destroy(alone);
-    return st;
-}
-
 gt_status gt_opened_model_open(gt_opened_model *x, const gt_open_options *o)
 {
     memset(x, 0, sizeof *x);
     x->o = *o;
-    gt_status st = open_base(x);
+    const gt_base_options base = {.dtype = o->base_dtype, .threads = o->threads};
+    gt_status st = gt_base_open(&x->w, o->model, &base, NULL);
     if (st == GT_OK && o->adapter) st = open_adapter(x);
     if (st != GT_OK) gt_opened_model_close(x);
     return st;

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct gt_run_lock {
     int fd;
+    char *path; /* owned */
 };
 
 static void this_host(char host[256])
@@ -91,22 +93,42 @@ static gt_status take(int fd, const char *folder, const char *path)
     return write_holder(fd, path);
 }
 
+/* Whether path still names the file that fd is: its last holder may have discarded it between open and lock. */
+static bool still_there(int fd, const char *path)
+{
+    struct stat mine, named;
+    return fstat(fd, &mine) == 0 && lstat(path, &named) == 0 && mine.st_ino == named.st_ino &&
+           mine.st_dev == named.st_dev;
+}
+
+static gt_status open_and_take(int *out, const char *folder, const char *path)
+{
+    for (;;) {
+        const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (fd < 0) return GT_FAIL(GT_ERR_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
+        const gt_status st = take(fd, folder, path);
+        if (st == GT_OK && still_there(fd, path)) {
+            *out = fd;
+            return GT_OK;
+        }
+        close(fd);
+        if (st != GT_OK) return st;
+    }
+}
+
 gt_status gt_run_lock_take(gt_run_lock **out, const char *folder)
 {
-    gt_run_lock *l = malloc(sizeof *l);
-    char *path = gt_fs_join(folder, "run.lock");
-    gt_status st = l && path ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a lock", folder);
-    int fd = -1;
-    if (st == GT_OK && (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)) < 0)
-        st = GT_FAIL(GT_ERR_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
-    if (st == GT_OK) st = take(fd, folder, path);
-    free(path);
+    gt_run_lock *l = calloc(1, sizeof *l);
+    if (!l || !(l->path = gt_fs_join(folder, GT_RUN_LOCK_NAME))) {
+        free(l);
+        return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a lock", folder);
+    }
+    const gt_status st = open_and_take(&l->fd, folder, l->path);
     if (st != GT_OK) {
-        if (fd >= 0) close(fd);
+        free(l->path);
         free(l);
         return st;
     }
-    l->fd = fd;
     *out = l;
     return GT_OK;
 }
@@ -115,6 +137,13 @@ void gt_run_lock_release(gt_run_lock *l)
 {
     if (!l) return;
     if (ftruncate(l->fd, 0) != 0) gt_log(GT_DEBUG, "run", "the lock's text stays: %s", strerror(errno));
-    close(l->fd); /* and with it the lock; the file stays, or two could hold locks on two files of one name */
+    close(l->fd); /* and with it the lock */
+    free(l->path);
     free(l);
+}
+
+void gt_run_lock_discard(gt_run_lock *l)
+{
+    unlink(l->path); /* while it is ours: who opens it meanwhile finds out (still_there) */
+    gt_run_lock_release(l);
 }

@@ -8,12 +8,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GT_RUN_LOCK_NAME "run.lock"
+
 typedef struct gt_run_lock gt_run_lock;
 
 /* Takes the lock of an existing folder, for one process (rank 0). A lock whose holder is gone is taken over.
  * GT_ERR_CONFIG: held; says by which pid, host and job. GT_ERR_IO: the folder cannot be written. */
 gt_status gt_run_lock_take(gt_run_lock **out, const char *folder);
-void gt_run_lock_release(gt_run_lock *l); /* NULL is fine */
+void gt_run_lock_release(gt_run_lock *l); /* the file stays; NULL is fine */
+
+/* Releases, and removes the lock's file: for a folder that is to go. */
+void gt_run_lock_discard(gt_run_lock *l);
 
 /* The done marker `done.json`: a run that has one is finished, and nothing else says so (exit codes of launchers lie).
  * Written last, whole or not at all. steps: optimizer steps done. read: *steps = -1 when there is no marker;

@@ -326,7 +326,7 @@ static void close_all(gt_train_run *t)
     gt_samples_free(&t->dev);
     gt_tokenizer_free(t->tok);
     gt_weights_close(t->w);
-    gt_run_lock_release(t->lock);
+    gt_run_folder_leave(t->folder);
     free(t->targets);
     free(t->tensor);
     free(t->tensor_names);

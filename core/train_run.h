@@ -6,6 +6,7 @@
 #include "flops.h"
 #include "loader.h"
 #include "lora_targets.h"
+#include "run_folder.h"
 #include "run_lock.h"
 #include "schedule.h"
 #include "tokenizer.h"
@@ -66,10 +67,10 @@ typedef struct gt_train_run {
     int64_t *cost;
     uint8_t *skip;
     int max_micros;
-    gt_ckpt *checkpoint; /* opened for resume until its window is loaded; NULL otherwise */
-    char *resumed;       /* checkpoint this life began from, owned */
-    double last_save;    /* monotonic seconds */
-    gt_run_lock *lock;   /* rank 0 */
+    gt_ckpt *checkpoint;   /* opened for resume until its window is loaded; NULL otherwise */
+    char *resumed;         /* checkpoint this life began from, owned */
+    double last_save;      /* monotonic seconds */
+    gt_run_folder *folder; /* rank 0 */
     gt_train_log *log;
     bool done_already;
 } gt_train_run;

@@ -1,6 +1,5 @@
 #include "train_run.h"
 
-#include "base_cache.h"
 #include "base_open.h"
 #include "checked.h"
 #include "cpu_path.h"
@@ -67,9 +66,10 @@ static void say_rows(const char *what, const gt_samples *s)
 static gt_status open_base(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
-    if (r->base_dtype == GT_BASE_NF4)
-        return gt_base_open_nf4(&t->w, r->model_name_or_path, r->bnb_4bit_use_double_quant, t->o->threads, t->c);
-    return gt_comm_agree(t->c, gt_base_open(&t->w, r->model_name_or_path, (gt_base_dtype)r->base_dtype));
+    const gt_base_options o = {.dtype = (gt_base_dtype)r->base_dtype,
+                               .scales = r->bnb_4bit_use_double_quant ? GT_SCALES_NESTED : GT_SCALES_PLAIN,
+                               .threads = t->o->threads};
+    return gt_base_open(&t->w, r->model_name_or_path, &o, t->c);
 }
 
 /* Reading a whole base to know it takes a while: one rank does. */
@@ -302,9 +302,7 @@ static gt_status take_folder(gt_train_run *t)
     int64_t steps;
     if (t->o->resume == GT_RESUME_NEVER && !t->r->overwrite_output_dir) GT_TRY(gt_train_check_empty(dir));
     if (t->o->dry_run) return gt_train_check_writable(dir);
-    GT_TRY(gt_fs_make_dirs(dir));
-    GT_TRY(gt_run_lock_take(&t->lock, dir));
-    GT_TRY(gt_ckpt_sweep(dir));
+    GT_TRY(gt_run_folder_take(&t->folder, dir));
     if (t->o->resume == GT_RESUME_NEVER) { /* or a later `auto` would go on from the earlier run */
         GT_TRY(gt_run_done_clear(dir));
         return gt_ckpt_clear(dir);

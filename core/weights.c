@@ -147,6 +147,18 @@ void gt_weights_norm_name(char out[80], int layer, gt_norm n)
     snprintf(out, 80, "layers.%d.%s", layer, names[n]);
 }
 
+gt_fourbit gt_weights_fourbit(const gt_weights *w)
+{
+    const int count = w->config.num_hidden_layers * GT_PROJ_COUNT;
+    int nf4 = 0;
+    for (int i = 0; i < count; i++) {
+        const gt_dtype t = w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT].dtype;
+        if (t == GT_FP4) return GT_FOURBIT_FP4;
+        nf4 += t == GT_NF4;
+    }
+    return nf4 == 0 ? GT_FOURBIT_NONE : nf4 == count ? GT_FOURBIT_NF4 : GT_FOURBIT_SOME;
+}
+
 int gt_weights_norm_size(const gt_model_config *c, gt_norm n)
 {
     return n == GT_Q_NORM || n == GT_K_NORM ? c->head_dim : c->hidden_size;

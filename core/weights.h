@@ -57,6 +57,15 @@ typedef struct gt_weights {
 gt_status gt_weights_open(gt_weights **out, const char *model);
 void gt_weights_close(gt_weights *w); /* NULL is fine */
 
+/* What the projections are stored as: the one answer to "is this base 4-bit?". */
+typedef enum {
+    GT_FOURBIT_NONE, /* none is 4-bit */
+    GT_FOURBIT_SOME, /* some are NF4, none is FP4: quantizing the others makes an NF4 base */
+    GT_FOURBIT_NF4,  /* all are NF4 */
+    GT_FOURBIT_FP4   /* at least one is FP4, bitsandbytes' other code: read and kept, never made, never an NF4 base */
+} gt_fourbit;
+gt_fourbit gt_weights_fourbit(const gt_weights *w);
+
 /* Elements of all tensors: the model's parameter count (a tied head counts once). */
 uint64_t gt_weights_parameters(const gt_weights *w);
 

@@ -62,7 +62,7 @@ static void add_matrix(gt_sha256 *s, const gt_matrix *m)
     const size_t per = (size_t)gt_dtype_block_elements(m->dtype);
     gt_weights_digest_begin(s, m->dtype, m->rows, m->cols);
     gt_sha256_add(s, m->data, (n + per - 1) / per * (size_t)gt_dtype_block_bytes(m->dtype));
-    if (m->dtype != GT_NF4 && m->dtype != GT_FP4) return;
+    if (!gt_dtype_fourbit(m->dtype)) return;
     const size_t blocks = (n + (size_t)m->block - 1) / (size_t)m->block;
     add_u64(s, (uint64_t)m->block);
     add_u64(s, (uint64_t)m->round_to);

@@ -46,7 +46,7 @@ void gt_comm_abort(gt_comm *c, int exit_code) __attribute__((noreturn));
 gt_status gt_comm_create_self(gt_comm **out);
 
 /* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words.
- * When the collective itself fails, the graver of its status and mine. */
+ * When the collective itself fails, the graver of its status and mine. c NULL: this process alone, so mine. */
 gt_status gt_comm_agree(gt_comm *c, gt_status mine);
 
 /* Collectives: every rank calls them in the same order with the same sizes. While they wait they poll

@@ -202,7 +202,7 @@ static void decode_f64(gt_dtype act, void *out, const gt_matrix *m, size_t first
 LANES_INLINE void decode_run(gt_dtype act, void *out, const gt_matrix *m, size_t first, size_t count)
 {
     enum { CHUNK = 256 }; /* a multiple of every format's block */
-    if (m->dtype == GT_NF4 || m->dtype == GT_FP4) {
+    if (gt_dtype_fourbit(m->dtype)) {
         fourbit_run(act, out, m, first, count);
         return;
     }

@@ -12,7 +12,8 @@ static const gt_command_text text = {
     .summary = "Packs a base: its linear layers as NF4.",
     .about =
         "gtq: one file, with the tokenizer, that train, generate and score map and that the ranks of a machine share.\n"
-        "bnb: a Hugging Face folder as transformers and bitsandbytes serialize it.\n"
+        "bnb: a Hugging Face folder as transformers and bitsandbytes serialize it; the packed base behind it stays in the\n"
+        "cache folder (GEMTUNE_CACHE, or ~/.cache/gemtune), where train finds it.\n"
         "MODEL: a Hugging Face folder, a .gguf file, or a hub id in the local cache.",
     .min_operands = 1,
     .max_operands = 1};

@@ -3,6 +3,7 @@
 #define GT_DTYPE_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -40,6 +41,12 @@ typedef enum {
  * that is no gt_dtype. */
 int gt_dtype_block_elements(gt_dtype t);
 int gt_dtype_block_bytes(gt_dtype t);
+
+/* Whether a matrix of it holds 4-bit codes with scales apart: GT_NF4 or GT_FP4. */
+static inline bool gt_dtype_fourbit(gt_dtype t)
+{
+    return t == GT_NF4 || t == GT_FP4;
+}
 
 /* "F32", "BF16", "Q5_0" ...: safetensors' and GGUF's spelling; "?" for no gt_dtype. Static string. */
 const char *gt_dtype_name(gt_dtype t);

@@ -46,6 +46,12 @@ gt_status gt_fs_remove_tree(const char *path); /* never follows links; a missing
 bool gt_fs_exists(const char *path);
 bool gt_fs_is_dir(const char *path);
 
+/* Removes from folder what writers that were killed left: entries "<name>.tmp.<pid>" and "<name>.tmp-<pid>", with ours(name).
+ * ALL: only for who holds a lock under which alone these are made. UNLOCKED: only regular files that nobody holds a flock
+ * on. Goes on after a failure and returns the first. GT_ERR_IO. */
+typedef enum { GT_SWEEP_ALL, GT_SWEEP_UNLOCKED } gt_sweep;
+gt_status gt_fs_sweep(const char *folder, bool (*ours)(const char *name), gt_sweep which);
+
 /* "a/b" from "a", "b"; malloc'ed, NULL when out of memory. */
 char *gt_fs_join(const char *folder, const char *name);
 

@@ -19,6 +19,7 @@ def read(path):
 
 with tempfile.TemporaryDirectory() as folder:
     at = lambda name: os.path.join(folder, name)
+    os.environ["GEMTUNE_CACHE"] = at("cache")
     rows = write(at("rows.jsonl"), "".join(json.dumps({"ids": [2, 10, 20 + i, 30, 40, 50 + i, 60 + i % 3], "prompt_tokens": 3})
                                            + "\n" for i in range(12)))
     recipe = {"model_name_or_path": model, "train_files": rows, "eval_files": [rows], "lora_r": 4, "lora_dropout": 0.1,
@@ -38,11 +39,20 @@ with tempfile.TemporaryDirectory() as folder:
     check_fails(78, "invalid JSON at column 12", "train", write(at("broken.json"), '{"seed": 1,'))
     check_fails(78, "model_name_or_path is missing", "train", write(at("none.json"), {"train_files": rows}))
     check_fails(78, "train_files is missing", "train", write(at("none.json"), {"model_name_or_path": model}))
-    check(not os.path.exists(at("run")), "a refused run left its folder")
     code, out, err = run("train", path, "--set", "train_files=" + at("absent.jsonl"))
     check(code == 74 and "absent.jsonl" in err, code, err)
     code, out, err = run("train", path, "--set", 'lora_target_modules=["r_proj"]')
     check(code == 78 and "r_proj" in err and "o_proj" in err, code, err)
+    bad = write(at("bad.jsonl"), '{"ids": [2, 5], "prompt_tokens": 1}\nnothing\n')
+    check(run("train", path, "--set", "train_files=" + bad)[0] == 65)
+    check(run("train", path, "--set", "init_adapter=" + at("absent"))[0] == 74)
+    check(run("train", path, "--resume", at("absent"))[0] in (65, 74, 78))
+    check(run("train", path, "--set", "train_files=" + bad, "-o", at("deep/er/run"))[0] == 65)
+    mpirun = subprocess.run(["mpirun", "-n", "2", GEMTUNE, "train", path, "--set", "train_files=" + bad], capture_output=True)
+    check(mpirun.returncode == 65, mpirun.returncode, mpirun.stderr)
+    check(not os.path.exists(at("run")) and not os.path.exists(at("deep")), "a refused run left its folder")
+    os.mkdir(at("mine"))
+    check(run("train", path, "--set", "train_files=" + bad, "-o", at("mine"))[0] == 65 and os.path.isdir(at("mine")))
 
     code, out, err = run("train", path, "--dry-run", "-o", at("dry"))
     check(code == 0 and "optimizer steps: 6" in err and "in all" in err and not os.path.exists(at("dry")), code, out, err)
@@ -71,8 +81,11 @@ with tempfile.TemporaryDirectory() as folder:
     check({"epoch", "grad_norm", "learning_rate", "num_tokens"} <= set(record[0]), record[0])
     check([r["step"] for r in record if "eval_loss" in r][:2] == [3, 6], record)
     weights = read(at("run/final/adapter_model.safetensors"))
+    os.mkdir(at("run/best.tmp.99"))  # as a run that was killed leaves it, and what nobody but the user can have made
+    os.mkdir(at("run/mine.tmp.99"))
     code, out, err = run("train", path)
     check(code == 0 and "finished already" in err, code, err)
+    check(not os.path.exists(at("run/best.tmp.99")) and os.path.exists(at("run/mine.tmp.99")))
     check_fails_words = "lora_alpha was 32, is now 8"
     code, out, err = run("train", path, "--set", "lora_alpha=8")
     check(code == 78 and check_fails_words in err, code, err)
@@ -114,6 +127,28 @@ with tempfile.TemporaryDirectory() as folder:
     check(read(at("peft/adapter_model.safetensors")) == weights, "the exported adapter is not the run's last")
     check(run("export", at("run"), "-o", at("merged"), "--format", "merged")[0] == 0)
     check(run("export", at("run"), "-o", at("merged"), "--format", "merged")[0] == 78)
+
+    # A base packed at the start is packed once: later runs, exports and scores map the same file.
+    nf4 = ["--set", "load_in_4bit=true", "--set", "eval_strategy=no"]
+    code, out, err = run("train", path, "-o", at("nf4"), *nf4)
+    packed = os.listdir(at("cache/packed"))
+    check(code == 0 and "quantizing" in err and len(packed) == 1, code, err, packed)
+    mpirun = subprocess.run(["mpirun", "-n", "2", GEMTUNE, "train", path, "-o", at("nf4_two"), *nf4], capture_output=True)
+    check(mpirun.returncode == 0 and b"quantizing" not in mpirun.stderr, mpirun.stderr)
+    check(read(at("nf4_two/final/adapter_model.safetensors")) == read(at("nf4/final/adapter_model.safetensors")))
+    code, out, err = run("export", at("nf4"), "-o", at("nf4_merged"), "--format", "merged")
+    check(code == 0 and "dequantized" in out and "quantizing" not in err, code, out, err)
+    code, out, err = run("score", model, "--base-dtype", "nf4", "--rows", rows)
+    check(code == 0 and "quantizing" not in err and os.listdir(at("cache/packed")) == packed, code, err)
+
+    # A base that bitsandbytes packed is the run's base at its export too.
+    bnb = golden("tiny/wide_head/layout_bnb_nf4")
+    code, out, err = run("train", path, "-o", at("bnb"), "--set", "model_name_or_path=" + bnb)
+    check(code == 0, code, err)
+    code, out, err = run("export", at("bnb"), "-o", at("bnb_merged"), "--format", "merged")
+    check(code == 0 and "dequantized" in out, code, out, err)
+    code, out, err = run("export", at("bnb"), "-o", at("other"), "--format", "merged", "--base", golden("tiny/wide_head"))
+    check(code == 78 and "is not the base" in err, code, err)
 
     # Scores: the adapter counts, and the merged model is base and adapter within bf16's rounding of the merged weights.
     scores = {}

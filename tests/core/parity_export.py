@@ -19,6 +19,8 @@ if not os.path.isdir(golden):
     print(f"SKIP: {golden} is absent")
     sys.exit(77)
 torch.set_num_threads(2)
+cache = tempfile.TemporaryDirectory(prefix="gemtune-cache-")
+os.environ["GEMTUNE_CACHE"] = cache.name
 transformers.logging.set_verbosity_error()
 checks = 0
 

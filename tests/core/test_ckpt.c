@@ -399,15 +399,16 @@ static void leftovers_are_swept_and_strangers_stay(void **state)
     const char *dir = temp_dir();
     save_at(dir, 2, 0);
     char command[4096];
-    snprintf(
-        command, sizeof command,
-        "cd %s && mkdir checkpoint-3.tmp-99 window-3.0.tmp-7 mine.tmp-4 checkpoint-03 checkpoint-x checkpoint-9 && "
-        "touch checkpoint-3.tmp-99/state.h5 checkpoint-8",
-        dir);
+    snprintf(command, sizeof command,
+             "cd %s && mkdir checkpoint-3.tmp-99 window-3.0.tmp-7 mine.tmp-4 "
+             "checkpoint-3.tmp-9x checkpoint-3-notes.tmp-9 window-3.0.tmp checkpoint-03 checkpoint-x checkpoint-9 && "
+             "touch checkpoint-3.tmp-99/state.h5 checkpoint-8",
+             dir);
     assert_int_equal(system(command), 0);
     assert_ok(gt_ckpt_sweep(dir));
     assert_false(has(dir, "checkpoint-3.tmp-99") || has(dir, "window-3.0.tmp-7"));
     assert_true(has(dir, "mine.tmp-4") && has(dir, "checkpoint-03") && has(dir, "checkpoint-x"));
+    assert_true(has(dir, "checkpoint-3.tmp-9x") && has(dir, "checkpoint-3-notes.tmp-9") && has(dir, "window-3.0.tmp"));
     gt_ckpt *c = NULL;
     assert_ok(gt_ckpt_find(&c, dir)); /* 9 is empty and 8 is no folder: reported, passed over */
     assert_int_equal(gt_ckpt_state(c)->step, 2);

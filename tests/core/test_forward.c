@@ -80,7 +80,7 @@ static gt_weights *open_tiny(const char *name)
     char path[256];
     snprintf(path, sizeof path, "tiny/%s", name);
     gt_weights *w;
-    assert_ok(gt_base_open(&w, golden(path), GT_BASE_NATIVE));
+    assert_ok(gt_base_open(&w, golden(path), &(gt_base_options){.dtype = GT_BASE_NATIVE}, NULL));
     return w;
 }
 

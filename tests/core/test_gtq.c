@@ -92,9 +92,6 @@ static void the_packed_function_is_bitsandbytes(void **state)
         assert_memory_equal(c->absmax8, d->absmax8, n / 64);
         assert_memory_equal(c->absmax2, d->absmax2, (n / 64 + 255) / 256 * sizeof(float));
     }
-    assert_ok(gt_gtq_check_quantizer(nested, true));
-    assert_fails(gt_gtq_check_quantizer(nested, false), GT_ERR_CONFIG, "--no-double-quant");
-    assert_fails(gt_gtq_check_quantizer(plain, true), GT_ERR_CONFIG, "without double quantization");
     gt_weights_close(plain);
     gt_weights_close(nested);
     gt_weights_close(bnb);

@@ -1,4 +1,4 @@
-/* Quantizing to a folder: byte for byte what bitsandbytes and transformers serialized, and a 4-bit base at load. */
+/* Quantizing to a folder: byte for byte what bitsandbytes and transformers serialized. */
 #include "testing.h"
 
 #include "fs.h"
@@ -101,34 +101,12 @@ static void a_stored_base_passes_through_unchanged(void **state)
     gt_weights_close(y);
 }
 
-static void quantizing_at_load_gives_the_packed_file_s_base(void **state)
-{
-    (void)state;
-    const char *model = golden("tiny/gqa_scaled"), *dir = temp_dir();
-    const gt_quantize_options o = {model, path_in(dir, "x.gtq"), false, true, false};
-    assert_ok(gt_quantize(&o, NULL, NULL, NULL));
-    gt_weights *packed = NULL, *loaded = NULL;
-    assert_ok(gt_weights_open(&packed, o.out));
-    assert_ok(gt_weights_open(&loaded, model));
-    assert_ok(gt_quantize_at_load(&loaded, true, dir, NULL, NULL));
-    assert_string_equal(loaded->path, model);
-    assert_int_equal(loaded->proj[0][0].dtype, GT_NF4);
-    char a[65], b[65];
-    assert_ok(gt_weights_identity(packed, a));
-    assert_ok(gt_weights_identity(loaded, b));
-    assert_string_equal(a, b);
-    assert_ok(gt_quantize_at_load(&packed, true, dir, NULL, NULL)); /* already so */
-    assert_fails(gt_quantize_at_load(&packed, false, dir, NULL, NULL), GT_ERR_CONFIG, "double quantization");
-    gt_weights_close(packed);
-    gt_weights_close(loaded);
-}
-
 int main(void)
 {
+    setenv("GEMTUNE_CACHE", temp_dir(), 1); /* where a folder's base is packed */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_folder_is_what_bitsandbytes_writes),
         cmocka_unit_test(a_stored_base_passes_through_unchanged),
-        cmocka_unit_test(quantizing_at_load_gives_the_packed_file_s_base),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
