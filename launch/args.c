@@ -93,6 +93,36 @@ static gt_status store(const gt_command_text *text, const gt_option *o, const ch
     return GT_FAIL(GT_ERR_INTERNAL, "option %s has no kind", o->name);
 }
 
+/* ---- help */
+
+static void print_option(const gt_option *o)
+{
+    enum { COLUMN = 28 };
+    char head[80];
+    snprintf(head, sizeof head, "  %s%s%s%s%s", o->letter ? o->letter : "", o->letter ? ", " : "", o->name,
+             o->value ? " " : "", o->value ? o->value : "");
+    size_t n = strlen(head);
+    printf("%s%*s", head, n < COLUMN ? (int)(COLUMN - n) : 1, "");
+    for (const char *p = o->help; *p;) {
+        size_t line = strcspn(p, "\n");
+        printf("%.*s\n", (int)line, p);
+        p += line;
+        if (*p) printf("%*s", COLUMN, ""), p++;
+    }
+}
+
+static void print_help(const gt_command_text *text, const gt_option *option)
+{
+    printf("usage: gemtune %s %s%s[options]\n\n%s\n", text->name, text->operands, *text->operands ? " " : "",
+           text->summary);
+    if (text->about) printf("\n%s\n", text->about);
+    printf("\noptions:\n");
+    for (const gt_option *o = option; o->name; o++) print_option(o);
+    printf("  -h, --help                this text\n");
+}
+
+/* ---- the whole line */
+
 gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, int argc, char **argv,
                         const char **operand, int *count, bool *help)
 {
@@ -102,6 +132,7 @@ gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, in
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             *help = true;
+            print_help(text, option);
             return GT_OK;
         }
     for (int i = 1; i < argc; i++) {
@@ -133,32 +164,4 @@ gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, in
                        text->operands);
     *count = operands;
     return GT_OK;
-}
-
-/* ---- help */
-
-static void print_option(const gt_option *o)
-{
-    enum { COLUMN = 28 };
-    char head[80];
-    snprintf(head, sizeof head, "  %s%s%s%s%s", o->letter ? o->letter : "", o->letter ? ", " : "", o->name,
-             o->value ? " " : "", o->value ? o->value : "");
-    size_t n = strlen(head);
-    printf("%s%*s", head, n < COLUMN ? (int)(COLUMN - n) : 1, "");
-    for (const char *p = o->help; *p;) {
-        size_t line = strcspn(p, "\n");
-        printf("%.*s\n", (int)line, p);
-        p += line;
-        if (*p) printf("%*s", COLUMN, ""), p++;
-    }
-}
-
-void gt_args_help(const gt_command_text *text, const gt_option *option)
-{
-    printf("usage: gemtune %s %s%s[options]\n\n%s\n", text->name, text->operands, *text->operands ? " " : "",
-           text->summary);
-    if (text->about) printf("\n%s\n", text->about);
-    printf("\noptions:\n");
-    for (const gt_option *o = option; o->name; o++) print_option(o);
-    printf("  -h, --help                this text\n");
 }

@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "export.h"
+#include "run_options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,21 +71,12 @@ gt_status gt_cmd_export(int argc, char **argv)
          .kind = GT_OPT_SWITCH,
          .out = &o.replace,
          .help = "a model folder that is there may be replaced"},
-        {.name = "--threads",
-         .value = "N",
-         .kind = GT_OPT_INT,
-         .out = &threads,
-         .min = 1,
-         .max = 1024,
-         .help = "threads (default: the CPUs it may run on)"},
+        GT_THREADS_OPTION(&threads),
         {.name = NULL}};
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &o.source, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (!o.out) return GT_FAIL(GT_ERR_USAGE, "export: -o DIR is missing");
     if (!format) return GT_FAIL(GT_ERR_USAGE, "export: --format is missing: peft, merged or hf");
     o.format = format_of(format);

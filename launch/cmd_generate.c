@@ -93,12 +93,7 @@ static gt_status generate(const wishes *w, const gt_tokenizer *t, const gt_ids *
     const char *bytes;
     size_t size;
     int made = 0;
-    const gt_open_options o = {.model = w->model,
-                               .adapter = w->adapter,
-                               .backend = gt_run_backend(&w->run),
-                               .threads = (int)w->run.threads,
-                               .base_dtype = gt_run_base_dtype(&w->run),
-                               .compute_dtype = gt_run_compute_dtype(&w->run)};
+    const gt_open_options o = gt_run_open_options(&w->run, w->model, w->adapter);
     GT_TRY(gt_opened_model_open(&x, &o));
     gt_status st = GT_OK;
     if (w->chat) end_at_turn(&x.w->config, t);
@@ -169,7 +164,7 @@ gt_status gt_cmd_generate(int argc, char **argv)
          .out = &w.prompt,
          .help = "what to continue; - reads it from standard input"},
         {.name = "--chat", .kind = GT_OPT_SWITCH, .out = &w.chat, .help = "the prompt is the user's turn of a chat"},
-        {.name = "--adapter", .value = "DIR", .kind = GT_OPT_TEXT, .out = &w.adapter, .help = "a PEFT folder"},
+        GT_ADAPTER_OPTION(&w.adapter),
         {.name = "--max-new-tokens",
          .value = "N",
          .kind = GT_OPT_INT,
@@ -214,10 +209,7 @@ gt_status gt_cmd_generate(int argc, char **argv)
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &w.model, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (!w.prompt) return GT_FAIL(GT_ERR_USAGE, "generate: --prompt TEXT is missing");
     return run(&w);
 }

@@ -139,10 +139,7 @@ gt_status gt_cmd_inspect(int argc, char **argv)
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, path, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     gt_status first = GT_OK;
     int failed = 0;
     for (int i = 0; i < count; i++) {

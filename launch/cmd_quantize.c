@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "quantize.h"
+#include "run_options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,8 @@ static const gt_command_text text = {
     .summary = "Packs a base: its linear layers as NF4.",
     .about =
         "gtq: one file, with the tokenizer, that train, generate and score map and that the ranks of a machine share.\n"
-        "bnb: a Hugging Face folder as transformers and bitsandbytes serialize it; the packed base behind it stays in the\n"
+        "bnb: a Hugging Face folder as transformers and bitsandbytes serialize it; the packed base behind it stays in "
+        "the\n"
         "cache folder (GEMTUNE_CACHE, or ~/.cache/gemtune), where train finds it.\n"
         "MODEL: a Hugging Face folder, a .gguf file, or a hub id in the local cache.",
     .min_operands = 1,
@@ -57,21 +59,12 @@ gt_status gt_cmd_quantize(int argc, char **argv)
          .out = &plain_scales,
          .help = "keep the scales as float32: 0.37 bit a weight more"},
         {.name = "--force", .kind = GT_OPT_SWITCH, .out = &o.replace, .help = "what is there may be replaced"},
-        {.name = "--threads",
-         .value = "N",
-         .kind = GT_OPT_INT,
-         .out = &threads,
-         .min = 1,
-         .max = 1024,
-         .help = "threads of this process (default: the CPUs it may run on)"},
+        GT_THREADS_OPTION(&threads),
         {.name = NULL}};
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &o.model, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (!o.out) return GT_FAIL(GT_ERR_USAGE, "quantize: -o PATH is missing");
     size_t n = strlen(o.out);
     bool gtq = n > 4 && strcmp(o.out + n - 4, ".gtq") == 0;

@@ -115,12 +115,7 @@ static gt_status run(const wishes *w)
                                   .max_length = (int)w->max_length,
                                   .parse_special = w->parse_special,
                                   .keep_unsupervised = true};
-    const gt_open_options o = {.model = w->model,
-                               .adapter = w->adapter,
-                               .backend = gt_run_backend(&w->run),
-                               .threads = (int)w->run.threads,
-                               .base_dtype = gt_run_base_dtype(&w->run),
-                               .compute_dtype = gt_run_compute_dtype(&w->run)};
+    const gt_open_options o = gt_run_open_options(&w->run, w->model, w->adapter);
     gt_tokenizer *t = NULL;
     gt_samples s = {0};
     gt_opened_model x = {0};
@@ -140,7 +135,7 @@ gt_status gt_cmd_score(int argc, char **argv)
     wishes w = {.top = 0};
     const gt_option options[] = {
         {.name = "--rows", .value = "FILE", .kind = GT_OPT_TEXT, .out = &w.rows, .help = "the rows, JSONL or CSV"},
-        {.name = "--adapter", .value = "DIR", .kind = GT_OPT_TEXT, .out = &w.adapter, .help = "a PEFT folder"},
+        GT_ADAPTER_OPTION(&w.adapter),
         {.name = "--top",
          .value = "K",
          .kind = GT_OPT_INT,
@@ -169,10 +164,7 @@ gt_status gt_cmd_score(int argc, char **argv)
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &w.model, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (!w.rows) return GT_FAIL(GT_ERR_USAGE, "score: --rows FILE is missing");
     return run(&w);
 }

@@ -62,10 +62,7 @@ gt_status gt_cmd_tokenize(int argc, char **argv)
     const char *model;
     int count;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &model, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (chat && decode) return GT_FAIL(GT_ERR_USAGE, "tokenize: --chat and --decode exclude each other");
     if (o.add_generation_prompt && !chat)
         return GT_FAIL(GT_ERR_USAGE, "tokenize: --add-generation-prompt goes with --chat");

@@ -149,10 +149,7 @@ gt_status gt_cmd_train(int argc, char **argv)
     int count = 0, sets = 0;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, &w.recipe, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     if (w.keys) return print_keys();
     if (count == 0) return GT_FAIL(GT_ERR_USAGE, "train: RECIPE.json is missing; usage: gemtune train RECIPE.json");
     GT_TRY(collect_sets(set, &sets, names, sizeof names, &w));

@@ -13,10 +13,7 @@ gt_status gt_cmd_version(int argc, char **argv)
     int count;
     bool help;
     GT_TRY(gt_args_parse(&text, options, argc, argv, operand, &count, &help));
-    if (help) {
-        gt_args_help(&text, options);
-        return GT_OK;
-    }
+    if (help) return GT_OK;
     printf("gemtune " GT_VERSION "\ncompiler " __VERSION__ "\n");
     return GT_OK;
 }

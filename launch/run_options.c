@@ -22,3 +22,13 @@ gt_compute_dtype gt_run_compute_dtype(const gt_run_options *o)
 {
     return o->compute_dtype && strcmp(o->compute_dtype, "float32") == 0 ? GT_COMPUTE_F32 : GT_COMPUTE_BF16;
 }
+
+gt_open_options gt_run_open_options(const gt_run_options *o, const char *model, const char *adapter)
+{
+    return (gt_open_options){.model = model,
+                             .adapter = adapter,
+                             .backend = gt_run_backend(o),
+                             .threads = (int)o->threads,
+                             .base_dtype = gt_run_base_dtype(o),
+                             .compute_dtype = gt_run_compute_dtype(o)};
+}
