@@ -242,14 +242,7 @@ static gt_status open_locked(writer *w)
 static gt_status create(writer *w)
 {
     GT_TRY(gt_output_file_check(w->path, w->o->replace));
-    const char *slash = strrchr(w->path, '/');
-    if (slash && slash != w->path) {
-        char *folder = strndup(w->path, (size_t)(slash - w->path));
-        const gt_status st =
-            folder ? gt_fs_make_dirs(folder) : GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", w->path);
-        free(folder);
-        GT_TRY(st);
-    }
+    GT_TRY(gt_fs_make_parent(w->path));
     GT_TRY(open_locked(w));
     const int error = posix_fallocate(w->fd, 0, (off_t)w->plan.meta_offset);
     if (error != 0 && error != EINVAL && error != EOPNOTSUPP)

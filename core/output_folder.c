@@ -74,17 +74,6 @@ static char *trimmed(const char *path)
     return strndup(path, n);
 }
 
-static gt_status make_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path) return GT_OK;
-    char *parent = strndup(path, (size_t)(slash - path));
-    if (!parent) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", path);
-    const gt_status st = gt_fs_make_dirs(parent);
-    free(parent);
-    return st;
-}
-
 gt_status gt_output_folder_open(gt_output_folder *out, const char *path, bool replace)
 {
     gt_output_folder f = {.path = trimmed(path), .replace = replace};
@@ -93,7 +82,7 @@ gt_status gt_output_folder_open(gt_output_folder *out, const char *path, bool re
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", path);
     }
     gt_status st = gt_output_folder_check(f.path, replace);
-    if (st == GT_OK) st = make_parent(f.path);
+    if (st == GT_OK) st = gt_fs_make_parent(f.path);
     if (st == GT_OK && gt_fs_exists(f.tmp)) st = gt_fs_remove_tree(f.tmp);
     if (st == GT_OK && mkdir(f.tmp, 0777) != 0) st = GT_FAIL(GT_ERR_IO, "%s: %s", f.tmp, strerror(errno));
     if (st != GT_OK) {
@@ -112,11 +101,7 @@ static gt_status swap_in(const gt_output_folder *f)
     if (renameat2(AT_FDCWD, f->tmp, AT_FDCWD, f->path, RENAME_EXCHANGE) != 0)
         return GT_FAIL(GT_ERR_IO, "%s: cannot be replaced in one step (%s); remove it first", f->path, strerror(errno));
     GT_TRY(gt_fs_remove_tree(f->tmp));
-    char *parent = trimmed(f->path), *slash = parent ? strrchr(parent, '/') : NULL;
-    if (slash) slash[slash == parent] = '\0';
-    const gt_status st = gt_fs_sync(slash ? parent : ".");
-    free(parent);
-    return st;
+    return gt_fs_sync_parent(f->path);
 }
 
 gt_status gt_output_folder_publish(gt_output_folder *f)

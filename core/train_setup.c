@@ -98,11 +98,17 @@ static gt_status open_rows(gt_train_run *t)
     return gt_recipe_json(&t->recipe_json, r);
 }
 
+/* Micro-batches of one optimizer step, over all ranks. */
+static int64_t micros_per_step(const gt_train_run *t)
+{
+    const gt_recipe *r = t->r;
+    return r->gradient_accumulation_steps * (r->accumulation_scope == GT_SCOPE_PER_RANK ? t->c->size : 1);
+}
+
 static gt_status make_loader(gt_train_run *t)
 {
     const gt_recipe *r = t->r;
-    const int64_t micros =
-        r->gradient_accumulation_steps * (r->accumulation_scope == GT_SCOPE_PER_RANK ? t->c->size : 1);
+    const int64_t micros = micros_per_step(t);
     if (micros > 1 << 24)
         return GT_FAIL(GT_ERR_CONFIG, "gradient_accumulation_steps over all ranks is %lld; at most 16777216",
                        (long long)micros);
@@ -269,8 +275,7 @@ static void banner(const gt_train_run *t)
 {
     const gt_recipe *r = t->r;
     const gt_model_config *c = &t->w->config;
-    const int64_t micros =
-        r->gradient_accumulation_steps * (r->accumulation_scope == GT_SCOPE_PER_RANK ? t->c->size : 1);
+    const int64_t micros = micros_per_step(t);
     const int64_t rows = r->per_device_train_batch_size * micros;
     gt_log(GT_INFO, "train", "model: %s (%s), %d layers, hidden %d, vocabulary %d", t->w->path, t->w->source,
            c->num_hidden_layers, c->hidden_size, c->vocab_size);

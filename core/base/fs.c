@@ -185,15 +185,30 @@ gt_status gt_fs_sync(const char *path)
     return st;
 }
 
+static gt_status with_parent(const char *path, gt_status (*act)(const char *folder))
+{
+    char *parent = parent_of(path);
+    if (!parent) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its name", path);
+    const gt_status st = act(parent);
+    free(parent);
+    return st;
+}
+
+gt_status gt_fs_sync_parent(const char *path)
+{
+    return with_parent(path, gt_fs_sync);
+}
+
+gt_status gt_fs_make_parent(const char *path)
+{
+    return with_parent(path, gt_fs_make_dirs);
+}
+
 gt_status gt_fs_publish(const char *tmp, const char *path)
 {
     if (rename(tmp, path) != 0)
         return GT_FAIL(GT_ERR_IO, "%s: cannot be renamed to %s: %s", tmp, path, strerror(errno));
-    char *parent = parent_of(path);
-    if (!parent) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its name", path);
-    gt_status st = gt_fs_sync(parent);
-    free(parent);
-    return st;
+    return gt_fs_sync_parent(path);
 }
 
 gt_status gt_fs_make_dirs(const char *path)

@@ -42,6 +42,8 @@ gt_status gt_fs_write(const char *path, const void *data, size_t size);
 gt_status gt_fs_publish(const char *tmp, const char *path);
 gt_status gt_fs_sync(const char *path);        /* fsync of a file or folder */
 gt_status gt_fs_make_dirs(const char *path);   /* mkdir -p */
+gt_status gt_fs_make_parent(const char *path); /* the folder that path lies in, with its own parents */
+gt_status gt_fs_sync_parent(const char *path);
 gt_status gt_fs_remove_tree(const char *path); /* never follows links; a missing path is fine */
 bool gt_fs_exists(const char *path);
 bool gt_fs_is_dir(const char *path);

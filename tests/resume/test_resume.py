@@ -234,8 +234,11 @@ def kill(truth):
             time.sleep(random.random() * (1.2 if n == 1 else 2.0))
             victims = all_ranks(p)
             if p.poll() is None and victims:
-                os.kill(random.choice(victims), signal.SIGKILL)
-                done += 1
+                try:
+                    os.kill(random.choice(victims), signal.SIGKILL)
+                    done += 1
+                except ProcessLookupError:  # it ended by itself just now
+                    pass
             try:
                 p.communicate(timeout=20)
             except subprocess.TimeoutExpired:
