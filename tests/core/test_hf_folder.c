@@ -11,15 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *path_in(const char *folder, const char *name)
-{
-    static char ring[8][1024];
-    static int turn;
-    char *path = ring[turn++ % 8];
-    snprintf(path, sizeof ring[0], "%s/%s", folder, name);
-    return path;
-}
-
 /* Tensors of bytes; the producer repeats each one's number. */
 static void describe(gt_hf_tensor *t, const char *name, int module, uint64_t bytes)
 {
