@@ -38,15 +38,15 @@ static size_t existing_part(char *path)
     return 0;
 }
 
-static bool holds_the_lock_alone(const char *path)
+char *gt_run_folder_holds(const char *path)
 {
+    char *found = NULL;
     DIR *d = opendir(path);
-    if (!d) return false;
-    bool alone = true;
-    for (struct dirent *e; alone && (e = readdir(d));)
-        alone = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, GT_RUN_LOCK_NAME) == 0;
-    closedir(d);
-    return alone;
+    for (struct dirent *e = d ? readdir(d) : NULL; e && !found; e = readdir(d))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, GT_RUN_LOCK_NAME) != 0)
+            found = strdup(e->d_name);
+    if (d) closedir(d);
+    return found;
 }
 
 /* From the folder up to the one that was there; the first that is not empty stops it. */
@@ -89,11 +89,13 @@ void gt_run_folder_leave(gt_run_folder *f)
 {
     if (!f) return;
     const bool made = f->path[f->existing] != '\0';
-    if (made && f->lock && holds_the_lock_alone(f->path))
+    char *content = gt_run_folder_holds(f->path);
+    if (made && f->lock && !content)
         gt_run_lock_discard(f->lock);
     else
         gt_run_lock_release(f->lock);
-    if (made) remove_made(f);
+    if (made && !content) remove_made(f);
+    free(content);
     free(f->path);
     free(f);
 }

@@ -14,4 +14,7 @@ gt_status gt_run_folder_take(gt_run_folder **out, const char *path);
  * leaves no trace. NULL is fine. */
 void gt_run_folder_leave(gt_run_folder *f);
 
+/* The name of something in a folder besides the lock, malloc'ed; NULL: there is nothing, or no such folder. */
+char *gt_run_folder_holds(const char *path);
+
 #endif

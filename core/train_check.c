@@ -3,27 +3,14 @@
 
 #include "fs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* A name in the folder other than the lock's, owned; NULL when there is none. */
-static char *something_in(const char *folder)
-{
-    char *found = NULL;
-    DIR *d = opendir(folder);
-    for (struct dirent *e = d ? readdir(d) : NULL; e && !found; e = readdir(d))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "run.lock") != 0)
-            found = strdup(e->d_name);
-    if (d) closedir(d);
-    return found;
-}
-
 gt_status gt_train_check_empty(const char *folder)
 {
-    char *name = something_in(folder);
+    char *name = gt_run_folder_holds(folder);
     if (!name) return GT_OK;
     gt_status st = GT_FAIL(GT_ERR_CONFIG,
                            "%s is not empty (it holds '%.100s'); choose another --output-dir, --resume auto, or "
