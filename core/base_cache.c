@@ -40,8 +40,8 @@ static void fold_file(gt_sha256 *s, const char *path)
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return;
     char text[128];
-    const int n = snprintf(text, sizeof text, "|%lld|%lld.%09ld|", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                           st.st_mtim.tv_nsec);
+    const int n = snprintf(text, sizeof text, "|%lld|%lld.%09ld|", (long long)st.st_size, (long long)st.st_ctim.tv_sec,
+                           st.st_ctim.tv_nsec); /* that of the contents can be set back */
     gt_sha256_add(s, path, strlen(path));
     gt_sha256_add(s, text, (size_t)n);
 }

@@ -32,7 +32,7 @@ static gt_status check_base(const gt_export_source *s, const gt_base_options *o)
 }
 
 /* The base that the run computed with, packed where the run packed it; its 4-bit values as others decode them. */
-static gt_status open_trained_base(gt_weights **out, const gt_export_source *s, const gt_pool *pool)
+static gt_status open_trained_base(gt_weights **out, const gt_export_source *s, gt_pool *pool)
 {
     gt_base_options o = {.dtype = s->nf4    ? GT_BASE_NF4
                                   : s->bf16 ? GT_BASE_BF16
@@ -41,7 +41,14 @@ static gt_status open_trained_base(gt_weights **out, const gt_export_source *s, 
                          .threads = pool ? gt_pool_threads(pool) : 1};
     if (s->from_run) GT_TRY(check_base(s, &o));
     o.as_stored = !s->bf16;
-    return gt_base_open(out, s->base, &o, NULL);
+    gt_weights *w;
+    GT_TRY(gt_base_open(&w, s->base, &o, NULL));
+    const gt_status st = w->packed ? gt_gtq_verify(w->packed->file, pool) : GT_OK;
+    if (st == GT_OK)
+        *out = w;
+    else
+        gt_weights_close(w);
+    return st;
 }
 
 /* Only for files that are not copied from a folder. */
@@ -108,7 +115,8 @@ static gt_status export_hf(const gt_export_options *o, gt_pool *pool, gt_text *r
     gt_tokenizer *t = NULL;
     GT_TRY(gt_weights_open(&w, o->source));
     const char *const note[] = {"converted_from", w->source, "tool", "gemtune " GT_VERSION, NULL};
-    gt_status st = open_tokenizer(&t, w);
+    gt_status st = w->packed ? gt_gtq_verify(w->packed->file, pool) : GT_OK;
+    if (st == GT_OK) st = open_tokenizer(&t, w);
     if (st == GT_OK) st = gt_merge_write(o->out, w, NULL, note, t, o->replace, pool);
     if (st == GT_OK && report)
         gt_text_addf(report, "%s: %s as plain bf16%s\n", o->out, o->source,

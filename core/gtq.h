@@ -33,11 +33,15 @@ typedef struct gt_gtq_info {
     const void *tokenizer; /* packed (gt_tokenizer_from_packed), in the map; NULL: it has none */
     size_t tokenizer_bytes;
     uint64_t file_bytes;
+    const char *file; /* its path: gt_weights.path may be that of the original it was packed from */
 } gt_gtq_info;
 
 /* Reads everything and compares every digest, over the pool's threads (NULL: one). GT_ERR_DATA names file and tensor, with
  * the digest expected and found. */
 gt_status gt_gtq_verify(const char *path, gt_pool *pool);
+
+/* One of several parts of that work, 0 <= part < parts, for ranks that share it. */
+gt_status gt_gtq_verify_part(const char *path, gt_pool *pool, int part, int parts);
 
 /* What gt_gtq_write needs besides the source. */
 typedef struct {

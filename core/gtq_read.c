@@ -79,6 +79,7 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
         gt_weights_set_identity(w, m->info.identity);
         m->info.tokenizer = m->tokenizer.bytes ? f->map.data + m->tokenizer.offset : NULL;
         m->info.tokenizer_bytes = m->tokenizer.bytes;
+        m->info.file = f->map.path;
         w->packed = &m->info;
     }
     if (st != GT_OK) {
@@ -93,6 +94,7 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
 
 typedef struct {
     const gt_gtq_file *f;
+    int part, parts;
     atomic_int wrong; /* the lowest task whose digest differs, or INT_MAX */
 } check;
 
@@ -124,6 +126,7 @@ static void verify_one(void *context, int task, int worker)
 {
     (void)worker;
     check *c = context;
+    task = task * c->parts + c->part;
     if (task == 2 && c->f->meta.tokenizer.bytes == 0) return;
     uint8_t digest[32];
     digest_of(digest, c->f, task);
@@ -145,8 +148,8 @@ static gt_status report(const gt_gtq_file *f, int task)
     digest_of(digest, f, task);
     gt_hex(found, digest);
     gt_hex(want, wanted(&f->meta, task));
-    return GT_FAIL(GT_ERR_DATA, "%s: %s is damaged: SHA-256 %s, expected %s; quantize the model again", f->map.path,
-                   name, found, want);
+    return GT_FAIL(GT_ERR_DATA, "%s: %s is damaged: SHA-256 %s, expected %s; remove it, or quantize the model again",
+                   f->map.path, name, found, want);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -188,17 +191,24 @@ static gt_status check_gaps(const gt_gtq_file *f)
     return st;
 }
 
-gt_status gt_gtq_verify(const char *path, gt_pool *pool)
+gt_status gt_gtq_verify_part(const char *path, gt_pool *pool, int part, int parts)
 {
     gt_weights *w = NULL; /* checks the identity */
     GT_TRY(gt_weights_open_gtq(&w, path));
     gt_weights_close(w);
     gt_gtq_file *f = NULL;
     GT_TRY(gt_gtq_file_open(&f, path));
-    check c = {.f = f, .wrong = INT32_MAX};
-    gt_pool_run(pool, 3 + f->meta.config.num_hidden_layers * GT_PROJ_COUNT, verify_one, &c);
+    check c = {.f = f, .part = part, .parts = parts, .wrong = INT32_MAX};
+    const int tasks = 3 + f->meta.config.num_hidden_layers * GT_PROJ_COUNT;
+    gt_pool_run(pool, part < tasks ? (tasks - part + parts - 1) / parts : 0, verify_one, &c);
     const int wrong = atomic_load(&c.wrong);
-    const gt_status st = wrong == INT32_MAX ? check_gaps(f) : report(f, wrong);
+    gt_status st = wrong == INT32_MAX ? GT_OK : report(f, wrong);
+    if (st == GT_OK && part == 0) st = check_gaps(f);
     gt_gtq_file_close(f);
     return st;
+}
+
+gt_status gt_gtq_verify(const char *path, gt_pool *pool)
+{
+    return gt_gtq_verify_part(path, pool, 0, 1);
 }

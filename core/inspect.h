@@ -22,6 +22,9 @@ gt_inspect_kind gt_inspect_what(const char *path);
  * On failure what was appended stays; the error names the file. GT_ERR_ARG: GT_INSPECT_OTHER. */
 gt_status gt_inspect(gt_text *out, gt_inspect_kind kind, const char *path);
 
+/* Reads a base whole and appends whether it is what its digests say (only a .gtq holds any). GT_ERR_DATA names the tensor. */
+gt_status gt_inspect_verify(gt_text *out, const char *model);
+
 /* The three of them. */
 gt_status gt_inspect_base(gt_text *out, const char *model);
 gt_status gt_inspect_adapter(gt_text *out, const char *folder);

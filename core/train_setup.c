@@ -4,6 +4,7 @@
 #include "checked.h"
 #include "cpu_path.h"
 #include "fs.h"
+#include "gtq.h"
 #include "hash.h"
 #include "log.h"
 #include "rng.h"
@@ -70,6 +71,17 @@ static gt_status open_base(gt_train_run *t)
                                .scales = r->bnb_4bit_use_double_quant ? GT_SCALES_NESTED : GT_SCALES_PLAIN,
                                .threads = t->o->threads};
     return gt_base_open(&t->w, r->model_name_or_path, &o, t->c);
+}
+
+/* A packed base says what it is; whether that is true, the ranks find out together. */
+static gt_status verify_base(gt_train_run *t)
+{
+    if (!t->w->packed) return GT_OK;
+    gt_pool *pool = NULL;
+    gt_status st = gt_pool_create(&pool, t->o->threads > 0 ? t->o->threads : gt_pool_default_threads());
+    if (st == GT_OK) st = gt_gtq_verify_part(t->w->packed->file, pool, t->c->rank, t->c->size);
+    gt_pool_destroy(pool);
+    return gt_comm_agree(t->c, st);
 }
 
 /* Reading a whole base to know it takes a while: one rank does. */
@@ -335,6 +347,7 @@ gt_status gt_train_setup(gt_train_run *t)
     GT_TRY(agree_on_path(t));
     GT_TRY(gt_comm_agree(t->c, t->c->rank == 0 ? take_folder(t) : GT_OK));
     GT_TRY(open_base(t));
+    GT_TRY(verify_base(t));
     GT_TRY(identify_base(t));
     GT_TRY(gt_comm_agree(t->c, open_rows(t)));
     gt_status st = gt_train_check_rows(t);

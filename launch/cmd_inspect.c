@@ -119,10 +119,12 @@ static gt_status inspect_rows(gt_text *out, const char *path)
 
 /* ---- */
 
-static gt_status inspect(gt_text *out, const char *path)
+static gt_status inspect(gt_text *out, const char *path, bool verify)
 {
     gt_inspect_kind kind = gt_inspect_what(path);
-    if (kind != GT_INSPECT_OTHER) return gt_inspect(out, kind, path);
+    if (kind != GT_INSPECT_OTHER) GT_TRY(gt_inspect(out, kind, path));
+    if (kind == GT_INSPECT_BASE && verify) return gt_inspect_verify(out, path);
+    if (kind != GT_INSPECT_OTHER) return GT_OK;
     if (gt_fs_is_dir(path)) {
         if (holds(path, "manifest.json")) return inspect_run(out, path, false);
         if (holds(path, "run.lock") || gt_ckpt_any(path)) return inspect_run(out, path, true);
@@ -134,7 +136,12 @@ static gt_status inspect(gt_text *out, const char *path)
 
 gt_status gt_cmd_inspect(int argc, char **argv)
 {
-    static const gt_option options[] = {{.name = NULL}};
+    bool verify = false;
+    const gt_option options[] = {{.name = "--verify",
+                                  .kind = GT_OPT_SWITCH,
+                                  .out = &verify,
+                                  .help = "read packed files whole and compare every digest"},
+                                 {.name = NULL}};
     static const char *path[GT_ARG_LIST_MAX];
     int count;
     bool help;
@@ -144,7 +151,7 @@ gt_status gt_cmd_inspect(int argc, char **argv)
     int failed = 0;
     for (int i = 0; i < count; i++) {
         gt_text out = {0};
-        gt_status st = inspect(&out, path[i]);
+        gt_status st = inspect(&out, path[i], verify);
         if (out.data) fputs(out.data, stdout);
         gt_text_free(&out);
         if (st == GT_OK) continue;

@@ -177,4 +177,22 @@ with tempfile.TemporaryDirectory() as folder:
                          "model_name_or_path=" + at("base.gtq"), "--set", "bnb_4bit_use_double_quant=false")
     check(code == 78 and "double" in err, code, err)
     check(run("quantize", model, "-o", at("rows.jsonl/base.gtq"))[0] == 74)
+
+    # A byte of a packed base that is not what was written is found before anything is computed with it, by any rank.
+    code, out, err = run("inspect", "--verify", at("base.gtq"))
+    check(code == 0 and "every digest" in out, code, out, err)
+    for where in range(len(first) // 9, len(first), len(first) // 9):
+        damaged = bytearray(first)
+        damaged[where] ^= 4
+        with open(at("damaged.gtq"), "wb") as f:
+            f.write(damaged)
+        base = "model_name_or_path=" + at("damaged.gtq")
+        commands = [["inspect", "--verify", at("damaged.gtq")], ["export", at("damaged.gtq"), "-o", at("hf"), "--format", "hf"],
+                    ["train", path, "--set", base, "-o", at("of_damaged")], ["train", path, "--set", base, "-o", at("dry"), "--dry-run"]]
+        for words in commands:
+            code, out, err = run(*words)
+            check(code == 65 and "damaged.gtq" in err, where, words, code, err)
+        mpirun = subprocess.run(["mpirun", "-n", "2", GEMTUNE, *commands[2]], capture_output=True, timeout=120)
+        check(mpirun.returncode == 65 and b"damaged.gtq" in mpirun.stderr, where, mpirun.returncode, mpirun.stderr)
+        check(not os.path.exists(at("of_damaged/metrics.jsonl")) and not os.path.exists(at("hf")), where)
 done()
