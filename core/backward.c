@@ -34,6 +34,7 @@ static gt_status linear_bwd(const call *c, gt_proj p, void *d_in, gt_dtype d_in_
                                             .lda = rows,
                                             .b = c->w->proj[p],
                                             .ldb = cols,
+                                            .b_order = c->w->order[p],
                                             .c = d_in,
                                             .ldc = cols,
                                             .m = c->n,
@@ -186,9 +187,6 @@ static gt_status attention_in_bwd(const call *c, const void *x_in)
 static gt_status layer_bwd(const call *c)
 {
     gt_pass *p = c->p;
-    if (p->keep != GT_KEEP_ALL && p->live != c->layer)
-        GT_TRY(gt_forward_recompute(c->m, p, c->b, c->layer, c->w, p->keep == GT_KEEP_NO_MLP));
-    p->live = -1;
     if (p->few && c->layer == c->m->config->num_hidden_layers - 1) {
         call few = *c;
         few.n = c->b->targets;
@@ -218,7 +216,10 @@ gt_status gt_backward(gt_model *m, gt_pass *p, const gt_batch *batch, float *gra
               .K = f->num_key_value_heads * f->head_dim};
     for (int l = f->num_hidden_layers - 1; l >= m->lora->lowest_layer; l--) {
         GT_TRY(gt_signals_check());
-        GT_TRY(gt_resident_acquire(m, l, &c.w));
+        if (p->keep != GT_KEEP_ALL && p->live != l)
+            GT_TRY(gt_forward_recompute(m, p, batch, l, p->keep == GT_KEEP_NO_MLP));
+        p->live = -1;
+        GT_TRY(gt_resident_acquire(m, l, GT_ORDER_BACKWARD, &c.w));
         c.layer = l;
         c.s = &p->layer[l];
         c.lowest = l == m->lora->lowest_layer;

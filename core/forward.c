@@ -59,6 +59,7 @@ static gt_status linear(const call *c, const gt_layer_weights *w, int layer, gt_
                                         .b = w->proj[p],
                                         .ldb = cols,
                                         .tb = true,
+                                        .b_order = w->order[p],
                                         .c = out,
                                         .ldc = rows,
                                         .m = c->n,
@@ -228,7 +229,7 @@ gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_fo
         GT_TRY(gt_signals_check());
         if (o->observe) o->observe(o->observe_context, l, p->x[l], batch->n);
         const gt_layer_weights *w;
-        GT_TRY(gt_resident_acquire(m, l, &w));
+        GT_TRY(gt_resident_acquire(m, l, GT_ORDER_FORWARD, &w));
         gt_status st;
         if (p->few && l == layers - 1)
             st = last_block(&c, w, l, p->x[l], &p->layer[l], p->x[l + 1]);
@@ -245,13 +246,20 @@ gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_fo
     return GT_OK;
 }
 
-gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, const gt_layer_weights *w,
-                               bool mlp_only)
+gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, bool mlp_only)
 {
     const call c = call_of(m, p, batch, NULL);
-    if (mlp_only) return gate_up(&c, w, layer, &p->layer[layer]);
-    GT_TRY(attention_block(&c, w, layer, p->x[layer], &p->layer[layer]));
-    return mlp_block(&c, w, layer, &p->layer[layer], NULL);
+    const gt_layer_weights *w;
+    GT_TRY(gt_resident_acquire(m, layer, GT_ORDER_FORWARD, &w));
+    gt_status st;
+    if (mlp_only)
+        st = gate_up(&c, w, layer, &p->layer[layer]);
+    else {
+        st = attention_block(&c, w, layer, p->x[layer], &p->layer[layer]);
+        if (st == GT_OK) st = mlp_block(&c, w, layer, &p->layer[layer], NULL);
+    }
+    gt_resident_release(m, layer);
+    return st;
 }
 
 gt_status gt_forward_hidden(gt_model *m, gt_pass *p, const int32_t *row, int rows)

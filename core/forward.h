@@ -33,8 +33,7 @@ typedef struct {
 gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_forward_options *o);
 
 /* One layer again, into p's shared activations: what backward calls under checkpointing. mlp_only: gate and up alone. */
-gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, const gt_layer_weights *w,
-                               bool mlp_only);
+gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, bool mlp_only);
 
 /* Losses of a batch's targets after gt_forward, in chunks of p->head_rows rows. */
 typedef struct {

@@ -22,7 +22,8 @@ typedef enum {
 
 /* The decoded weights of one layer while they are held (gt_resident_acquire ... release). */
 typedef struct {
-    const void *proj[GT_PROJ_COUNT];  /* act [out, in], contiguous */
+    const void *proj[GT_PROJ_COUNT];  /* act [out, in], contiguous, lying as order says */
+    gt_weight_order order[GT_PROJ_COUNT];
     const float *norm[GT_NORM_COUNT]; /* f32 factors 1 + w: [H] or [head_dim] */
 } gt_layer_weights;
 
@@ -91,6 +92,7 @@ typedef struct gt_model {
     gt_layer_weights held;
     int held_layer; /* -1: none */
     int slot_layer; /* whose weights the slot still holds (they survive a release), or -1 */
+    gt_weight_order slot_order;
     gt_arena arena; /* rope, slot, scratch */
 } gt_model;
 

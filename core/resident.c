@@ -25,24 +25,27 @@ size_t gt_resident_slot_bytes(const gt_weights *w, gt_dtype act)
     return most;
 }
 
-gt_status gt_resident_acquire(gt_model *m, int layer, const gt_layer_weights **out)
+gt_status gt_resident_acquire(gt_model *m, int layer, gt_weight_order order, const gt_layer_weights **out)
 {
     if (m->held_layer >= 0) return GT_FAIL(GT_ERR_INTERNAL, "layer %d is still held", m->held_layer);
-    if (m->slot_layer != layer) {
+    if (m->slot_layer != layer || m->slot_order != order) {
         m->slot_layer = -1;
         char *at = m->slot;
         for (int p = 0; p < GT_PROJ_COUNT; p++) {
             const gt_matrix *w = &m->weights->proj[layer][p];
             if (as_stored(w, m->k->act)) {
                 m->held.proj[p] = w->data;
+                m->held.order[p] = GT_ORDER_ROWS;
                 continue;
             }
-            GT_TRY(m->k->decode(&m->x, at, w, 0, w->rows));
+            GT_TRY(m->k->decode_weight(&m->x, at, w, order));
             m->held.proj[p] = at;
+            m->held.order[p] = order;
             at += matrix_bytes(w, m->k->act);
         }
         for (int i = 0; i < GT_NORM_COUNT; i++) m->held.norm[i] = m->weights->norm[layer][i];
-        m->slot_layer = layer; /* consecutive passes over one layer (a recomputation, say) decode it once */
+        m->slot_layer = layer; /* consecutive passes over one layer (tokens of a reply, say) decode it once */
+        m->slot_order = order;
     }
     m->held_layer = layer;
     *out = &m->held;

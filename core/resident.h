@@ -6,11 +6,13 @@
 
 #include "model.h"
 
+/* Acquiring says what for: a layer is decoded straight into the order in which the products of that pass read it. */
+
 /* Bytes of the slot for the largest layer (0 when no layer needs decoding). */
 size_t gt_resident_slot_bytes(const gt_weights *w, gt_dtype act);
 
-/* *out is valid until release. One layer at a time. */
-gt_status gt_resident_acquire(gt_model *m, int layer, const gt_layer_weights **out);
+/* *out is valid until release. One layer at a time; order is GT_ORDER_FORWARD or GT_ORDER_BACKWARD. */
+gt_status gt_resident_acquire(gt_model *m, int layer, gt_weight_order order, const gt_layer_weights **out);
 void gt_resident_release(gt_model *m, int layer);
 
 #endif

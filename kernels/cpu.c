@@ -14,13 +14,14 @@
 #include "norm.h"
 #include "reduce.h"
 #include "rope.h"
+#include "weight_order.h"
 #include "xent_cpu.h"
 
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
     size_t attention = gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
     size_t head = gt_head_cpu_scratch(d->hidden);
-    return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_gemm_cpu_scratch()), 64);
+    return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_max_size(gt_gemm_cpu_scratch(), gt_decode_weight_cpu_scratch())), 64);
 }
 
 /* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
@@ -33,6 +34,7 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .scratch_bytes = scratch_bytes,                                                                                \
         .embed = gt_embed_cpu_##suffix,                                                                                \
         .decode = gt_decode_cpu_##suffix,                                                                              \
+        .decode_weight = gt_decode_weight_cpu_##suffix,                                                                \
         .gemm = gt_gemm_cpu_##suffix,                                                                                  \
         .rmsnorm = gt_rmsnorm_cpu_##suffix,                                                                            \
         .rmsnorm_add = gt_rmsnorm_add_cpu_##suffix,                                                                    \

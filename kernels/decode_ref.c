@@ -1,6 +1,7 @@
 #include "decode.h"
 
 #include "ref_access.h"
+#include "weight_order.h"
 
 #include <stdbool.h>
 
@@ -195,5 +196,10 @@ static gt_status decode(gt_dtype act, gt_exec *x, void *out, const gt_matrix *m,
     gt_status gt_decode_ref_##suffix(gt_exec *x, void *out, const gt_matrix *m, int row0, int nrows)                   \
     {                                                                                                                  \
         return decode(type, x, out, m, row0, nrows);                                                                   \
+    }                                                                                                                  \
+    gt_status gt_decode_weight_ref_##suffix(gt_exec *x, void *out, const gt_matrix *m, gt_weight_order order)          \
+    {                                                                                                                  \
+        (void)order;                                                                                                   \
+        return decode(type, x, out, m, 0, m->rows);                                                                    \
     }
 GT_REF_EACH(INSTANCE)

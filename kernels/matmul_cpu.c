@@ -2,12 +2,15 @@
  *
  * oneDNN copies the right operand into its own order on every call, which costs about 0.04 ns an element against
  * 0.009 ns for each row multiplied with it, so tiles are 96 to 256 rows high (2 to 4 % lost) and, while the
- * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels. */
+ * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels.
+ * Weights that the decoder wrote in the library's order need no copy: their tiles are as wide as the result and as low as
+ * keeps their rows in the caches. */
 #include "matmul_cpu.h"
 
 #include "checked.h"
 #include "onednn.h"
 #include "task_error.h"
+#include "weight_order.h"
 
 #include <string.h>
 
@@ -18,6 +21,7 @@ enum {
     WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
     WIDE_ELEMENTS = 4 << 20, /* ... if the right operand has no more elements than this */
     COLS = 512,              /* columns of a tile otherwise */
+    PACKED_ROWS = 128, /* highest tile where the right operand needs no copy */
     THIN_ROWS = 48,
     THIN_COLS = 256,  /* few rows: narrow tiles, so that all threads share in reading the weight */
     SUM_COLS = 256,   /* tile of a product over tokens (ta): rows and columns */
@@ -29,7 +33,8 @@ typedef struct {
     const gt_gemm *g;
     gt_exec *x;
     gt_dtype act;
-    bool widen; /* bf16 operands, float32 products */
+    bool widen;  /* bf16 operands, float32 products */
+    bool packed; /* the right operand lies in the library's order */
     int tiles_m, tiles_n, unit_m, unit_n;
     gt_task_error error;
 } product;
@@ -61,6 +66,12 @@ static void plan(product *p)
     if (g->ta) {
         p->tiles_m = ceil_div(g->m, SUM_COLS);
         p->tiles_n = ceil_div(g->n, SUM_COLS);
+        return;
+    }
+    if (p->packed) {
+        /* whole rows, since the library wants a dense result; a single row's columns are dense wherever they are cut */
+        p->tiles_m = g->m < 4 * UNIT ? ceil_div(g->m, UNIT) : (ceil_div(g->m, PACKED_ROWS) + 3) / 4 * 4;
+        p->tiles_n = g->m == 1 ? ceil_div(g->n, THIN_COLS) : 1;
         return;
     }
     p->tiles_m = ceil_div(g->m, ROWS);
@@ -163,7 +174,7 @@ static gt_status tile(const product *p, int i, int j, char *scratch)
     if (rows == 0 || cols == 0) return GT_OK;
     const ptrdiff_t es = p->act == GT_BF16 ? 2 : 4, cs = g->c_dtype == GT_BF16 ? 2 : 4;
     const char *a = (const char *)g->a + es * (g->ta ? m0 : m0 * g->lda);
-    const char *b = (const char *)g->b + es * (g->tb ? n0 * g->ldb : n0);
+    const char *b = (const char *)g->b + es * (p->packed ? (ptrdiff_t)n0 * g->k : g->tb ? n0 * g->ldb : n0);
     char *c = (char *)g->c + cs * (m0 * g->ldc + n0);
     if (p->widen || g->ta) return tile_in_pieces(p, a, b, c, rows, cols, scratch);
     const gt_onednn_product q = {.m = rows,
@@ -173,6 +184,7 @@ static gt_status tile(const product *p, int i, int j, char *scratch)
                                  .ldb = g->ldb,
                                  .ldc = g->ldc,
                                  .tb = g->tb,
+                                 .blocked = p->packed,
                                  .alpha = g->alpha,
                                  .beta = g->beta,
                                  .ab = p->act,
@@ -210,6 +222,10 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
         return GT_OK;
     }
     product p = {.g = g, .x = x, .act = act, .widen = act == GT_BF16 && !gt_onednn_bf16(), .error = GT_TASK_ERROR_INIT};
+    p.packed = gt_weight_is_packed(act, g->tb ? g->n : g->k, g->tb ? g->k : g->n, g->b_order);
+    if (p.packed && (g->ta || (g->m > 1 && (g->lda != g->k || g->ldc != g->n))))
+        return GT_FAIL(GT_ERR_ARG, "a packed weight multiplied into rows of %td with strides %td and %td; they must be dense",
+                       (ptrdiff_t)g->n, g->lda, g->ldc);
     plan(&p);
     gt_pool_run(x->pool, p.tiles_m * p.tiles_n, run_tile, &p);
     return gt_task_result(&p.error);

@@ -13,11 +13,11 @@
 extern void omp_set_num_threads(int threads);
 
 /* Enough for the tiles of one training step (about 150 shapes) beside the odd last tiles of varying micro-batches. */
-enum { CAPACITY = 512, BUCKETS = 1024 };
+enum { CAPACITY = 512, BUCKETS = 1024, BLOCKED = 2 };
 
 typedef struct {
     int32_t m, n, k;
-    uint8_t ta, tb, ab, c;
+    uint8_t ta, b_kind, ab, c; /* b_kind: 0 as it is, 1 transposed, 2 in blocks */
     int64_t lda, ldb, ldc;
     float alpha, beta;
 } product_key; /* no padding: compared and hashed as bytes */
@@ -37,6 +37,7 @@ static struct {
     pthread_rwlock_t lock; /* held for reading while a primitive runs, so that it cannot be evicted under its user */
     dnnl_engine_t engine;
     dnnl_status_t status;
+    bool blocks; /* the library's favourite order is the one we write */
     entry *entries; /* [CAPACITY] */
     int count, bucket[BUCKETS];
     atomic_uint_fast64_t tick;
@@ -61,6 +62,33 @@ static void destroy_stream(void *stream)
     dnnl_stream_destroy(stream);
 }
 
+static bool has_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
+
+/* Asks for a product whose right operand may lie as the library likes, and compares what it likes. */
+static bool prefers_blocks(void)
+{
+    enum { M = 64, N = 256, K = 640 };
+    dnnl_dims_t a_dims = {M, K}, b_dims = {K, N}, c_dims = {M, N};
+    dnnl_memory_desc_t a, b, c, blocks;
+    dnnl_matmul_desc_t desc;
+    dnnl_primitive_desc_t pd = NULL;
+    bool same = dnnl_memory_desc_init_by_tag(&a, 2, a_dims, dnnl_bf16, dnnl_ab) == dnnl_success &&
+                dnnl_memory_desc_init_by_tag(&b, 2, b_dims, dnnl_bf16, dnnl_format_tag_any) == dnnl_success &&
+                dnnl_memory_desc_init_by_tag(&c, 2, c_dims, dnnl_bf16, dnnl_ab) == dnnl_success &&
+                dnnl_memory_desc_init_by_tag(&blocks, 2, b_dims, dnnl_bf16, dnnl_BA16a64b2a) == dnnl_success &&
+                dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c) == dnnl_success &&
+                dnnl_primitive_desc_create(&pd, &desc, NULL, cache.engine, NULL) == dnnl_success;
+    if (same) {
+        const dnnl_memory_desc_t *liked = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
+        same = liked && dnnl_memory_desc_equal(liked, &blocks);
+    }
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    return same;
+}
+
 static void start(void)
 {
     limit_isa();
@@ -76,6 +104,7 @@ static void start(void)
     /* One cache is enough; the library's own would keep what ours has dropped. */
     dnnl_set_primitive_cache_capacity(0);
     cache.status = cache.entries ? dnnl_engine_create(&cache.engine, dnnl_cpu, 0) : dnnl_out_of_memory;
+    cache.blocks = cache.status == dnnl_success && has_bf16() && prefers_blocks();
 }
 
 /* The calling thread's stream; a thread's first call also limits its parallel regions to itself. */
@@ -98,7 +127,13 @@ static gt_status thread_stream(dnnl_stream_t *out)
 bool gt_onednn_bf16(void)
 {
     pthread_once(&cache.once, start);
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return has_bf16();
+}
+
+bool gt_onednn_blocks(void)
+{
+    pthread_once(&cache.once, start);
+    return cache.blocks;
 }
 
 const char *gt_onednn_isa(void)
@@ -134,16 +169,16 @@ static product_key key_of(const gt_onednn_product *p)
                      .n = p->n,
                      .k = p->k,
                      .ta = p->ta,
-                     .tb = p->tb,
+                     .b_kind = p->blocked ? BLOCKED : p->tb,
                      .ab = (uint8_t)p->ab,
                      .c = (uint8_t)p->c,
                      .lda = p->lda,
-                     .ldb = p->ldb,
+                     .ldb = p->blocked ? 0 : p->ldb,
                      .ldc = p->ldc,
                      .alpha = p->alpha,
                      .beta = p->beta};
     if ((p->ta ? p->k : p->m) == 1) k.lda = p->ta ? p->m : p->k;
-    if ((p->tb ? p->n : p->k) == 1) k.ldb = p->tb ? p->k : p->n;
+    if (!p->blocked && (p->tb ? p->n : p->k) == 1) k.ldb = p->tb ? p->k : p->n;
     if (p->m == 1) k.ldc = p->n;
     return k;
 }
@@ -173,6 +208,12 @@ static dnnl_status_t describe(dnnl_memory_desc_t *d, int rows, int cols, int64_t
     return dnnl_memory_desc_init_by_strides(d, 2, dims, dtype == GT_BF16 ? dnnl_bf16 : dnnl_f32, strides);
 }
 
+static dnnl_status_t describe_blocks(dnnl_memory_desc_t *d, int rows, int cols)
+{
+    dnnl_dims_t dims = {rows, cols};
+    return dnnl_memory_desc_init_by_tag(d, 2, dims, dnnl_bf16, dnnl_BA16a64b2a);
+}
+
 static dnnl_status_t attributes(dnnl_primitive_attr_t *out, const product_key *key)
 {
     dnnl_status_t s = dnnl_primitive_attr_create(out);
@@ -193,7 +234,9 @@ static dnnl_status_t build(entry *e, const product_key *key)
     memset(e, 0, sizeof *e);
     e->key = *key;
     dnnl_status_t s = describe(&e->a, key->m, key->k, key->lda, key->ta, key->ab);
-    if (s == dnnl_success) s = describe(&e->b, key->k, key->n, key->ldb, key->tb, key->ab);
+    if (s == dnnl_success)
+        s = key->b_kind == BLOCKED ? describe_blocks(&e->b, key->k, key->n)
+                                   : describe(&e->b, key->k, key->n, key->ldb, key->b_kind, key->ab);
     if (s == dnnl_success) s = describe(&e->c, key->m, key->n, key->ldc, false, key->c);
     dnnl_matmul_desc_t desc;
     if (s == dnnl_success) s = dnnl_matmul_desc_init(&desc, &e->a, &e->b, NULL, &e->c);
@@ -282,7 +325,7 @@ static gt_status refuse(const product_key *k, dnnl_status_t s)
         "%lld %lld %lld%s%s; run with --backend ref",
         gt_onednn_isa(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
         (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->ta ? ", A transposed" : "",
-        k->tb ? ", B transposed" : "");
+        k->b_kind == BLOCKED ? ", B in blocks" : k->b_kind ? ", B transposed" : "");
 }
 
 gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b, void *c, void *scratch)

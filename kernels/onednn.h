@@ -17,6 +17,7 @@ typedef struct {
     int m, n, k;
     ptrdiff_t lda, ldb, ldc;
     bool ta, tb;
+    bool blocked; /* B lies in blocks (gt_onednn_blocks): ldb and tb are ignored */
     float alpha, beta;
     gt_dtype ab, c; /* GT_BF16 or GT_F32 each; ab GT_BF16 only where gt_onednn_bf16(); c is ab or GT_F32 */
 } gt_onednn_product;
@@ -27,6 +28,10 @@ enum { GT_ONEDNN_SCRATCH = 2 << 20 };
 
 /* Whether bf16 products run on bf16 instructions here; false: widen the operands and multiply in float32. */
 bool gt_onednn_bf16(void);
+
+/* Whether bf16 products read a right operand [k, n], k a multiple of 32 and n of 64, in place from blocks
+ * [n/64][k/32][32/2][64][2]. */
+bool gt_onednn_blocks(void);
 
 /* The instruction set oneDNN uses, e.g. "avx512_core_bf16"; static string. */
 const char *gt_onednn_isa(void);

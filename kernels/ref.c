@@ -13,6 +13,7 @@
 #include "reduce.h"
 #include "ref_access.h"
 #include "rope.h"
+#include "weight_order.h"
 #include "xent.h"
 
 /* A row of the embedding in double for the head, a document's scores and key gradients for attention. */
@@ -30,6 +31,7 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .scratch_bytes = scratch_bytes,                                                                                \
         .embed = gt_embed_ref_##suffix,                                                                                \
         .decode = gt_decode_ref_##suffix,                                                                              \
+        .decode_weight = gt_decode_weight_ref_##suffix,                                                                \
         .gemm = gt_gemm_ref_##suffix,                                                                                  \
         .rmsnorm = gt_rmsnorm_ref_##suffix,                                                                            \
         .rmsnorm_add = gt_rmsnorm_add_ref_##suffix,                                                                    \

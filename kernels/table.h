@@ -20,8 +20,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How a decoded weight W [out, in] lies. The orders but the first are the backend's own, as many elements as row-major and
+ * good for nothing but its products. */
+typedef enum {
+    GT_ORDER_ROWS,    /* row-major */
+    GT_ORDER_FORWARD, /* for y = x W^T: the right operand of products with tb */
+    GT_ORDER_BACKWARD /* for dx = dy W: of products without */
+} gt_weight_order;
+
 /* C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C, beta 0 or 1.
  * ta: A is stored [k,m]; tb: B is stored [n,k] (a linear layer's weight is W [out,in], tb = true, y = x W^T).
+ * b_order: of a B that decode_weight wrote, whole, for this very tb; ldb is then as for the row-major W, A is not
+ * transposed, and A and C are dense (lda = k, ldc = n).
  * A and B are act. C is c_dtype: act or GT_F32. Accumulation in at least float32, one rounding when C is bf16
  * (of alpha * sum + beta * C). */
 typedef struct {
@@ -30,6 +40,7 @@ typedef struct {
     int m, n, k;
     ptrdiff_t lda, ldb, ldc;
     bool ta, tb;
+    gt_weight_order b_order;
     float alpha, beta;
     gt_dtype c_dtype;
 } gt_gemm;
@@ -110,6 +121,9 @@ typedef struct gt_kernels {
 
     /* --- decode.h: rows [row0, row0 + nrows) of m to act, out [nrows, m.cols] contiguous. */
     gt_status (*decode)(gt_exec *x, void *out, const gt_matrix *m, int row0, int nrows);
+
+    /* All of m to act in an order for products (weight_order.h): out m.rows * m.cols elements, 64-byte aligned. */
+    gt_status (*decode_weight)(gt_exec *x, void *out, const gt_matrix *m, gt_weight_order order);
 
     /* --- matmul.h */
     gt_status (*gemm)(gt_exec *x, const gt_gemm *g);

@@ -2,7 +2,9 @@
 
 #include "arena.h"
 #include "matmul.h"
+#include "onednn.h"
 #include "matmul_cpu.h"
+#include "weight_order.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -180,6 +182,44 @@ static void the_bits_do_not_depend_on_the_number_of_threads(void **state)
     for (int t = 0; t < 3; t++) runner_free(&r[t]);
 }
 
+/* Weights in the decoder's own order: one row, few, odd, several tiles, more columns than a strip's piece. */
+static const shape weights[] = {
+    {1, 320, 128, false, true, 0},  {1, 320, 128, false, false, 0},  {5, 64, 64, false, true, 0},
+    {31, 256, 640, false, true, 0}, {37, 640, 2048, false, false, 0}, {130, 2048, 640, false, true, 0},
+    {203, 192, 1088, false, true, 0}, {203, 1088, 192, false, false, 0}, {853, 128, 192, false, true, 0},
+    {9, 96, 64, false, true, 0},    {9, 64, 72, false, false, 0}, /* these two stay row-major */
+};
+
+static void weights_decoded_for_products_give_the_same_products(void **state)
+{
+    (void)state;
+    runner r = runner_new(2), lone = runner_new(1);
+    for (size_t s = 0; s < sizeof weights / sizeof *weights; s++)
+        for (int v = 0; v < 3; v++) {
+            problem p = problem_new(&weights[s], GT_BF16, v == 2 ? GT_F32 : GT_BF16, 1.0f, v > 0 ? 1.0f : 0.0f);
+            const gt_matrix w = {.data = p.g.b, .dtype = GT_BF16, .round_to = GT_BF16, .rows = p.g.tb ? p.g.n : p.g.k, .cols = p.g.tb ? p.g.k : p.g.n};
+            const size_t bytes = ((size_t)w.rows * (size_t)w.cols * 2 + 63) & ~(size_t)63;
+            void *packed = aligned_alloc(64, bytes), *first = malloc(c_bytes(&p));
+            p.g.b_order = p.g.tb ? GT_ORDER_FORWARD : GT_ORDER_BACKWARD;
+            assert_ok(gt_decode_weight_cpu_bf16(&r.x, packed, &w, p.g.b_order));
+            assert_int_equal(gt_weight_is_packed(GT_BF16, w.rows, w.cols, p.g.b_order),
+                             gt_onednn_blocks() && w.rows % 64 == 0 && w.cols % 64 == 0);
+            const void *as_stored = p.g.b;
+            p.g.b = packed;
+            run(&p, &r);
+            memcpy(first, p.g.c, c_bytes(&p));
+            run(&p, &lone);
+            assert_memory_equal(first, p.g.c, c_bytes(&p));
+            p.g.b = as_stored;
+            check(&p);
+            free(packed);
+            free(first);
+            problem_free(&p);
+        }
+    runner_free(&r);
+    runner_free(&lone);
+}
+
 static void beta_zero_never_reads_the_result(void **state)
 {
     (void)state;
@@ -220,6 +260,11 @@ static void wrong_arguments_are_refused(void **state)
     g.m = 1;
     g.c_dtype = GT_BF16;
     assert_fails(gt_gemm_cpu_f32(&r.x, &g), GT_ERR_ARG, "BF16");
+    if (gt_onednn_blocks()) {
+        g = (gt_gemm){.m = 2, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 65, .tb = true, .b_order = GT_ORDER_FORWARD,
+                      .c_dtype = GT_BF16};
+        assert_fails(gt_gemm_cpu_bf16(&r.x, &g), GT_ERR_ARG, "dense");
+    }
     runner_free(&r);
 }
 
@@ -228,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_agree_with_double_loops),
         cmocka_unit_test(the_bits_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(weights_decoded_for_products_give_the_same_products),
         cmocka_unit_test(beta_zero_never_reads_the_result),
         cmocka_unit_test(more_shapes_than_the_cache_holds_are_fine),
         cmocka_unit_test(wrong_arguments_are_refused),
