@@ -21,7 +21,7 @@ enum {
     WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
     WIDE_ELEMENTS = 4 << 20, /* ... if the right operand has no more elements than this */
     COLS = 512,              /* columns of a tile otherwise */
-    PACKED_ROWS = 128, /* highest tile where the right operand needs no copy */
+    PACKED_ROWS = 128,       /* highest tile where the right operand needs no copy */
     THIN_ROWS = 48,
     THIN_COLS = 256,  /* few rows: narrow tiles, so that all threads share in reading the weight */
     SUM_COLS = 256,   /* tile of a product over tokens (ta): rows and columns */
@@ -224,7 +224,8 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
     product p = {.g = g, .x = x, .act = act, .widen = act == GT_BF16 && !gt_onednn_bf16(), .error = GT_TASK_ERROR_INIT};
     p.packed = gt_weight_is_packed(act, g->tb ? g->n : g->k, g->tb ? g->k : g->n, g->b_order);
     if (p.packed && (g->ta || (g->m > 1 && (g->lda != g->k || g->ldc != g->n))))
-        return GT_FAIL(GT_ERR_ARG, "a packed weight multiplied into rows of %td with strides %td and %td; they must be dense",
+        return GT_FAIL(GT_ERR_ARG,
+                       "a packed weight multiplied into rows of %td with strides %td and %td; they must be dense",
                        (ptrdiff_t)g->n, g->lda, g->ldc);
     plan(&p);
     gt_pool_run(x->pool, p.tiles_m * p.tiles_n, run_tile, &p);

@@ -43,8 +43,8 @@ void gt_pack_forward_avx512(uint16_t *out, const uint16_t *in, int cols)
 void gt_pack_backward_avx512(uint16_t *out, const uint16_t *in, int cols, size_t stride)
 {
     const __m512i step = _mm512_set1_epi32(0x00010001);
-    __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36,
-                                   4, 35, 3, 34, 2, 33, 1, 32, 0);
+    __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
+                                   36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     __m512i high = _mm512_add_epi16(low, _mm512_slli_epi16(step, 4));
     for (int c = 0; c < cols; c += GT_BLOCK_COLS, out += stride)
         for (int i = 0; i < GT_STRIP; i += 2) {

@@ -184,10 +184,10 @@ static void the_bits_do_not_depend_on_the_number_of_threads(void **state)
 
 /* Weights in the decoder's own order: one row, few, odd, several tiles, more columns than a strip's piece. */
 static const shape weights[] = {
-    {1, 320, 128, false, true, 0},  {1, 320, 128, false, false, 0},  {5, 64, 64, false, true, 0},
-    {31, 256, 640, false, true, 0}, {37, 640, 2048, false, false, 0}, {130, 2048, 640, false, true, 0},
+    {1, 320, 128, false, true, 0},    {1, 320, 128, false, false, 0},    {5, 64, 64, false, true, 0},
+    {31, 256, 640, false, true, 0},   {37, 640, 2048, false, false, 0},  {130, 2048, 640, false, true, 0},
     {203, 192, 1088, false, true, 0}, {203, 1088, 192, false, false, 0}, {853, 128, 192, false, true, 0},
-    {9, 96, 64, false, true, 0},    {9, 64, 72, false, false, 0}, /* these two stay row-major */
+    {9, 96, 64, false, true, 0},      {9, 64, 72, false, false, 0}, /* these two stay row-major */
 };
 
 static void weights_decoded_for_products_give_the_same_products(void **state)
@@ -197,7 +197,11 @@ static void weights_decoded_for_products_give_the_same_products(void **state)
     for (size_t s = 0; s < sizeof weights / sizeof *weights; s++)
         for (int v = 0; v < 3; v++) {
             problem p = problem_new(&weights[s], GT_BF16, v == 2 ? GT_F32 : GT_BF16, 1.0f, v > 0 ? 1.0f : 0.0f);
-            const gt_matrix w = {.data = p.g.b, .dtype = GT_BF16, .round_to = GT_BF16, .rows = p.g.tb ? p.g.n : p.g.k, .cols = p.g.tb ? p.g.k : p.g.n};
+            const gt_matrix w = {.data = p.g.b,
+                                 .dtype = GT_BF16,
+                                 .round_to = GT_BF16,
+                                 .rows = p.g.tb ? p.g.n : p.g.k,
+                                 .cols = p.g.tb ? p.g.k : p.g.n};
             const size_t bytes = ((size_t)w.rows * (size_t)w.cols * 2 + 63) & ~(size_t)63;
             void *packed = aligned_alloc(64, bytes), *first = malloc(c_bytes(&p));
             p.g.b_order = p.g.tb ? GT_ORDER_FORWARD : GT_ORDER_BACKWARD;
@@ -261,7 +265,14 @@ static void wrong_arguments_are_refused(void **state)
     g.c_dtype = GT_BF16;
     assert_fails(gt_gemm_cpu_f32(&r.x, &g), GT_ERR_ARG, "BF16");
     if (gt_onednn_blocks()) {
-        g = (gt_gemm){.m = 2, .n = 64, .k = 64, .lda = 64, .ldb = 64, .ldc = 65, .tb = true, .b_order = GT_ORDER_FORWARD,
+        g = (gt_gemm){.m = 2,
+                      .n = 64,
+                      .k = 64,
+                      .lda = 64,
+                      .ldb = 64,
+                      .ldc = 65,
+                      .tb = true,
+                      .b_order = GT_ORDER_FORWARD,
                       .c_dtype = GT_BF16};
         assert_fails(gt_gemm_cpu_bf16(&r.x, &g), GT_ERR_ARG, "dense");
     }
