@@ -94,6 +94,10 @@ with tempfile.TemporaryDirectory() as folder:
     code, out, err = run("train", path, "--dry-run")
     check(code == 0 and "would go on from" in err and "step 6 of 6" in err, code, err)
     check(run("train", path, "--resume", "never")[0] == 78)
+    bare = ["-o", at("bare"), "--set", "save_strategy=no"]
+    check(run("train", path, *bare)[0] == 0 and not [n for n in os.listdir(at("bare")) if n.startswith("checkpoint")])
+    code, out, err = run("train", path, *bare)
+    check(code == 0 and "finished already" in err and "step 1/6" not in err, code, err)
     os.mkdir(at("notes"))
     write(at("notes/thesis.txt"), "mine")
     code, out, err = run("train", path, "--resume", "never", "-o", at("notes"))
