@@ -21,7 +21,7 @@ enum {
     WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
     WIDE_ELEMENTS = 4 << 20, /* ... if the right operand has no more elements than this */
     COLS = 512,              /* columns of a tile otherwise */
-    PACKED_ROWS = 128,       /* highest tile where the right operand needs no copy */
+    PACKED_ROWS = 64,       /* highest tile where the right operand needs no copy */
     THIN_ROWS = 48,
     THIN_COLS = 256,  /* few rows: narrow tiles, so that all threads share in reading the weight */
     SUM_COLS = 256,   /* tile of a product over tokens (ta): rows and columns */
