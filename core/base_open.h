@@ -18,10 +18,10 @@ typedef enum {
 typedef struct {
     gt_base_dtype dtype;
     gt_scales scales; /* nf4: what they must be */
-    bool
-        as_stored; /* 4-bit values are rounded to the dtype their file names, as other programs do, and not once only, to
-                         the compute dtype: for what is written for others (docs/numerics.md) */
-    int threads;   /* of the packing; 0: the CPUs this process may run on */
+    /* 4-bit values are rounded to the dtype their file names, as other programs do, and not once only, to the compute
+     * dtype: for what is written for others (docs/numerics.md) */
+    bool as_stored;
+    int threads; /* of the packing; 0: the CPUs this process may run on */
 } gt_base_options;
 
 /* Collective (comm NULL: this process alone).

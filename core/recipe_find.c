@@ -64,7 +64,7 @@ static void add_allowed(gt_text *t, const gt_recipe_key *k)
         gt_text_addf(t, "whole, %.0f to %.0f", k->min, k->max);
         break;
     case GT_KEY_REAL:
-        gt_text_addf(t, "%g to %g", k->min, k->max);
+        gt_text_addf(t, gt_recipe_below(k) ? "%g to below %g" : "%g to %g", k->min, k->max);
         break;
     case GT_KEY_CHOICE:
         for (const gt_key_choice *c = k->choices; c->text; c++)

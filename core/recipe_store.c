@@ -209,7 +209,8 @@ gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const 
         gt_text_addf(&t, "a whole number from %.0f to %.0f", k->min, k->max);
         break;
     case GT_KEY_REAL:
-        gt_text_addf(&t, "a number from %g to %.9g", k->min, k->max);
+        gt_text_addf(&t, gt_recipe_below(k) ? "a number from %g to below %.9g" : "a number from %g to %.9g", k->min,
+                     k->max);
         break;
     case GT_KEY_CHOICE:
         add_choices(&t, k->choices);

@@ -26,6 +26,12 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k);
 /* Appends a JSON value as text. */
 void gt_recipe_print_json(gt_text *out, const gt_json *v);
 
+/* The greatest number allowed is the last one below 1. */
+static inline bool gt_recipe_below(const gt_recipe_key *k)
+{
+    return k->max < 1.0 && k->max > 1.0 - 1e-12;
+}
+
 /* Parts of the above for recipe_modules.c. not_allowed: GT_ERR_CONFIG with the words above; detail (may be NULL) is put
  * behind them. usable_text: a string that is not empty and holds no U+0000. print_text: NULL gives null. */
 gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail);

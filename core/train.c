@@ -293,6 +293,10 @@ static double process_age(void)
 static gt_status run(gt_train_run *t)
 {
     GT_TRY(gt_train_setup(t));
+    if (t->finished) {
+        gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
+        return GT_OK;
+    }
     GT_TRY(gt_comm_agree(t->c, start_adapter(t)));
     GT_TRY(gt_train_resume(t));
     if (t->o->dry_run) return GT_OK;

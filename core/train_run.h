@@ -72,7 +72,8 @@ typedef struct gt_train_run {
     double last_save;      /* monotonic seconds */
     gt_run_folder *folder; /* rank 0 */
     gt_train_log *log;
-    bool done_already;
+    bool done_already, finished; /* the folder has a done marker; and this very recipe made it */
+    int64_t done_steps;          /* rank 0: what the marker says */
 } gt_train_run;
 
 /* train_setup.c: opens, checks and carves everything; says the banner. Collective. */
@@ -85,6 +86,9 @@ gt_status gt_train_check_rows(const gt_train_run *t);  /* ids the model lacks, a
 
 /* train_save.c */
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s);
+/* Collective: sets t->finished where the run is done and its checkpoint's recipe is this one, to the letter, so that a base
+ * and rows need not be read to say so. GT_ERR_CONFIG: it is another recipe. */
+gt_status gt_train_look_if_finished(gt_train_run *t);
 gt_status gt_train_resume(gt_train_run *t);                          /* collective: finds, loads; dry: finds */
 gt_status gt_train_load_window(gt_train_run *t);                     /* collective: parts of the window in work */
 gt_status gt_train_save(gt_train_run *t, bool mid_window);           /* collective */

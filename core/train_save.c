@@ -92,15 +92,22 @@ static gt_status same_id(const char *what, const char *then, const char *now, co
                    now, remedy);
 }
 
-static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
+/* warnings: what differs and may mean another model or other rows. */
+static gt_status compare_recipes(const gt_train_run *t, const gt_train_state *s, gt_string_list *warnings)
 {
     gt_recipe then;
     GT_TRY(gt_recipe_parse(&then, s->recipe, strlen(s->recipe), "the checkpoint's recipe", NULL, 0));
+    const gt_status st = gt_recipe_compare(&then, t->r, warnings);
+    gt_recipe_free(&then);
+    return st;
+}
+
+static gt_status check_same_run(gt_train_run *t, const gt_train_state *s)
+{
     gt_string_list warnings = {0};
-    gt_status st = gt_recipe_compare(&then, t->r, &warnings);
+    const gt_status st = compare_recipes(t, s, &warnings);
     for (int i = 0; i < warnings.count; i++) gt_log(GT_WARN, "train", "%s", warnings.item[i]);
     gt_string_list_free(&warnings);
-    gt_recipe_free(&then);
     GT_TRY(st);
     GT_TRY(same_id("the base model", s->base, t->base_id, "give the base it began with, or another --output-dir"));
     GT_TRY(same_id("the training data", s->dataset, t->dataset_id,
@@ -130,6 +137,26 @@ static gt_status read_extra(gt_train_run *t, const char *text)
     }
     gt_json_free(doc);
     return sound ? GT_OK : GT_FAIL(GT_ERR_DATA, "the checkpoint's extra lacks updates and bad_steps");
+}
+
+gt_status gt_train_look_if_finished(gt_train_run *t)
+{
+    int32_t marked = t->done_already;
+    GT_TRY(gt_comm_max_i32(t->c, &marked, 1));
+    if (!marked || t->o->resume != GT_RESUME_AUTO || t->o->dry_run) return GT_OK;
+    gt_ckpt *k = NULL;
+    GT_TRY(gt_ckpt_open_all(t->c, &k, t->r->output_dir, NULL));
+    if (!k) return GT_OK;
+    gt_string_list warnings = {0};
+    const gt_status st = gt_comm_agree(t->c, compare_recipes(t, gt_ckpt_state(k), &warnings));
+    int32_t finished = st == GT_OK && warnings.count == 0 && gt_ckpt_state(k)->step == t->done_steps;
+    t->step = gt_ckpt_state(k)->step;
+    gt_string_list_free(&warnings);
+    gt_ckpt_close(k);
+    GT_TRY(st);
+    GT_TRY(gt_comm_broadcast(t->c, &finished, sizeof finished, 0));
+    t->finished = finished != 0;
+    return GT_OK;
 }
 
 gt_status gt_train_resume(gt_train_run *t)

@@ -316,7 +316,6 @@ static void banner(const gt_train_run *t)
 static gt_status take_folder(gt_train_run *t)
 {
     const char *dir = t->r->output_dir;
-    int64_t steps;
     if (t->o->resume == GT_RESUME_NEVER && !t->r->overwrite_output_dir) GT_TRY(gt_train_check_empty(dir));
     if (t->o->dry_run) return gt_train_check_writable(dir);
     GT_TRY(gt_run_folder_take(&t->folder, dir));
@@ -324,8 +323,8 @@ static gt_status take_folder(gt_train_run *t)
         GT_TRY(gt_run_done_clear(dir));
         return gt_ckpt_clear(dir);
     }
-    GT_TRY(gt_run_done_read(dir, &steps));
-    t->done_already = steps >= 0;
+    GT_TRY(gt_run_done_read(dir, &t->done_steps));
+    t->done_already = t->done_steps >= 0;
     return GT_OK;
 }
 
@@ -346,6 +345,8 @@ gt_status gt_train_setup(gt_train_run *t)
 {
     GT_TRY(agree_on_path(t));
     GT_TRY(gt_comm_agree(t->c, t->c->rank == 0 ? take_folder(t) : GT_OK));
+    GT_TRY(gt_train_look_if_finished(t));
+    if (t->finished) return GT_OK;
     GT_TRY(open_base(t));
     GT_TRY(verify_base(t));
     GT_TRY(identify_base(t));

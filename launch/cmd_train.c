@@ -140,7 +140,7 @@ gt_status gt_cmd_train(int argc, char **argv)
         {.name = "--dry-run",
          .kind = GT_OPT_SWITCH,
          .out = &w.dry_run,
-         .help = "check everything, say what would be done and what memory it takes, and stop"},
+         .help = "check everything (a base to be packed is), say what would be done in what memory, stop"},
         {.name = "--keys", .kind = GT_OPT_SWITCH, .out = &w.keys, .help = "print the table of recipe keys"},
         GT_RUN_OPTIONS(&w.run),
         {.name = NULL}};

@@ -1,11 +1,12 @@
 /* bench_kernels - how fast the cpu table's products, attention and head are, beside oneDNN called by itself.
  *
- * usage: bench_kernels [gemm|attention|head|rate] [--threads N] [--tokens T]
+ * usage: bench_kernels [gemm|decode|attention|head|rate] [--threads N] [--tokens T]
  * rate prints one JSON line: oneDNN's rate over the 270M's projections, weighted by time (the sum of operations over the sum
  * of times), which is what a training step is compared with. GFLOP/s, 1e9 multiply-adds counted as two; best of several. */
 #include "arena.h"
 #include "attention.h"
 #include "checked.h"
+#include "nf4.h"
 #include "pool.h"
 #include "table.h"
 
@@ -165,6 +166,7 @@ static double our_seconds(bench *b, gt_gemm g)
     return best;
 }
 
+/* The weight lies as the decoder leaves it for this product. */
 static double project(bench *b, int m, int n, int k, bool tb)
 {
     return our_seconds(b, (gt_gemm){.m = m,
@@ -174,6 +176,7 @@ static double project(bench *b, int m, int n, int k, bool tb)
                                     .ldb = tb ? k : n,
                                     .ldc = n,
                                     .tb = tb,
+                                    .b_order = tb ? GT_ORDER_FORWARD : GT_ORDER_BACKWARD,
                                     .alpha = 1.0f,
                                     .c_dtype = GT_BF16});
 }
@@ -187,7 +190,7 @@ static const projection small[] = {{"q", 1024, 640},    {"k", 256, 640},   {"v",
                                    {"gate", 2048, 640}, {"up", 2048, 640}, {"down", 640, 2048}};
 enum { PROJECTIONS = 7 };
 
-/* Forward twice (checkpointing) and the gradient of the input once; W is read as it is stored in all of them. */
+/* Forward twice (checkpointing) and the gradient of the input once. Plain oneDNN reads W as it is stored. */
 static void gemm_at(bench *b, int tokens)
 {
     double ops = 0.0, ours = 0.0, plain = 0.0, packed = 0.0;
@@ -209,6 +212,48 @@ static void gemm_at(bench *b, int tokens)
         "%5d tokens, %d threads, weighted by time: ours %.1f, oneDNN %.1f, packed %.1f; ours is %.3f of the better\n",
         tokens, b->threads, ops / ours / 1e9, ops / plain / 1e9, ops / packed / 1e9,
         (plain < packed ? plain : packed) / ours);
+}
+
+/* One layer's projections from NF4 with nested scales. */
+static void decode_all(bench *b)
+{
+    static const char *const names[] = {"row-major", "for y = x W^T", "for dx = dy W"};
+    float code2[256];
+    gt_nf4_code2(code2);
+    for (int order = GT_ORDER_ROWS; order <= GT_ORDER_BACKWARD; order++) {
+        double seconds = 0.0, elements = 0.0;
+        for (int i = 0; i < PROJECTIONS; i++) {
+            gt_matrix m = {.dtype = GT_NF4,
+                           .rows = small[i].n,
+                           .cols = small[i].k,
+                           .block = 64,
+                           .block2 = 256,
+                           .code = gt_nf4_code,
+                           .code2 = code2,
+                           .round_to = GT_BF16};
+            const size_t n = (size_t)m.rows * (size_t)m.cols;
+            void *codes = random_bf16(n / 4), *scales = random_bf16(n / 128),
+                 *outer = calloc(n / 16384 + 1, sizeof(float)), *out = random_bf16(n);
+            m.data = codes;
+            m.absmax8 = scales;
+            m.absmax2 = outer;
+            double best = 1e30;
+            for (int r = 0; r < 50; r++) {
+                const double t = now();
+                stop_on(b->k->decode_weight(&b->x, out, &m, (gt_weight_order)order));
+                const double d = now() - t;
+                if (d < best) best = d;
+            }
+            seconds += best;
+            elements += (double)n;
+            free(codes);
+            free(scales);
+            free(outer);
+            free(out);
+        }
+        printf("decode NF4 %-14s %.2f ms a layer, %.2f ns an element\n", names[order], seconds * 1e3,
+               seconds / elements * 1e9);
+    }
 }
 
 static void adapters_at(bench *b, int tokens)
@@ -393,6 +438,7 @@ int main(int argc, char **argv)
     const int sizes[] = {200, 400, 800, 1024, 2048};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if ((all || strcmp(what, "gemm") == 0) && (tokens == 0 || tokens == sizes[i])) gemm_at(&b, sizes[i]);
+    if (all || strcmp(what, "decode") == 0) decode_all(&b);
     if (all || strcmp(what, "gemm") == 0) adapters_at(&b, tokens > 0 ? tokens : 1024);
     if (all || strcmp(what, "attention") == 0) {
         attention_at(&b, 1, 1024, 4, 1, 256, 512);

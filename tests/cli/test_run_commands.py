@@ -86,6 +86,10 @@ with tempfile.TemporaryDirectory() as folder:
     code, out, err = run("train", path)
     check(code == 0 and "finished already" in err, code, err)
     check(not os.path.exists(at("run/best.tmp.99")) and os.path.exists(at("run/mine.tmp.99")))
+    os.rename(rows, rows + ".away")  # what is finished needs neither rows nor model to say so
+    code, out, err = run("train", path)
+    check(code == 0 and "finished already (6 steps)" in err, code, err)
+    os.rename(rows + ".away", rows)
     check_fails_words = "lora_alpha was 32, is now 8"
     code, out, err = run("train", path, "--set", "lora_alpha=8")
     check(code == 78 and check_fails_words in err, code, err)

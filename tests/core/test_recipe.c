@@ -278,7 +278,7 @@ static void a_wrong_type_or_value_names_key_value_and_range(void **state)
     refuses("{\"lora_r\": \"8\"}", "lora_r is \"8\"; allowed: a whole number");
     refuses("{\"lora_r\": true}", "lora_r is true");
     refuses("{\"lora_r\": 1e400}", "r.json");
-    refuses("{\"lora_dropout\": 1}", "lora_dropout is 1; allowed: a number from 0 to 1");
+    refuses("{\"lora_dropout\": 1}", "lora_dropout is 1; allowed: a number from 0 to below 1");
     refuses("{\"learning_rate\": -1e-5}", "learning_rate is -1e-05");
     refuses("{\"learning_rate\": null}", "learning_rate is null");
     refuses("{\"packing\": 1}", "packing is 1; allowed: true or false");
