@@ -418,7 +418,7 @@ gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const 
         gt_json_free(d);
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu bytes of JSON", where, size);
     }
-    parser p = {text, text, text + size, where, d->strings, d, 0, GT_JSON_FREE_VALUES + size / 16, 0};
+    parser p = {text, text, text + size, where, d->strings, d, 0, GT_JSON_FREE_VALUES + size / 8, 0};
     gt_json *root;
     gt_status st = parse_value(&p, &root);
     if (st == GT_OK) {

@@ -57,6 +57,22 @@ def run(*words):
     return done
 
 
+def run_within(limit, *words):
+    """The same, with at most so many bytes of memory that is no mapped file, looked at every 2 ms."""
+    p, most = subprocess.Popen([gemtune, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True), 0
+    while p.poll() is None:
+        try:
+            with open(f"/proc/{p.pid}/status") as f:
+                held = re.search(r"RssAnon:\s+(\d+)", f.read())
+            most = max(most, 1024 * int(held[1]) if held else 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.002)
+    assert p.wait() == 0, p.stderr.read()
+    say(f"gemtune {words[0]}: {most / 2**20:.0f} MiB of its own at most (limit {limit / 2**20:.0f})")
+    assert 0 < most < limit, (words, most)
+
+
 # --- folders
 
 def values(name, shape):
@@ -401,8 +417,10 @@ def peft_steps(model, rows, prompt, out, a):
 
 
 def training(work, folder):
-    run("quantize", folder, "-o", work + "/base.gtq")
-    run("quantize", folder, "--format", "bnb", "-o", work + "/bnb")
+    c = TEXT["27b"]
+    layer = 2 * c["hidden_size"] * (3 * c["intermediate_size"] + c["head_dim"] * (2 * c["num_attention_heads"] + 2 * c["num_key_value_heads"]))
+    run_within(layer, "quantize", folder, "-o", work + "/base.gtq")
+    run_within(layer, "quantize", folder, "--format", "bnb", "-o", work + "/bnb")
     inspected(work + "/base.gtq", "32 heads of 128 over 16 key/value heads, window 48, scale 168\\^-0.5", "q_proj +\\[4096, 5376\\] NF4")
     model = fourbit(folder)
     same_codes("27b", folder, work + "/bnb", model)
