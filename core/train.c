@@ -290,29 +290,22 @@ static double process_age(void)
            (double)strtoull(p, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
 }
 
+static gt_status say_finished(const gt_train_run *t)
+{
+    gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
+    return GT_OK;
+}
+
 static gt_status run(gt_train_run *t)
 {
     GT_TRY(gt_train_setup(t));
-    if (t->finished) {
-        gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
-        return GT_OK;
-    }
+    if (t->finished) return say_finished(t);
     GT_TRY(gt_comm_agree(t->c, start_adapter(t)));
     GT_TRY(gt_train_resume(t));
     if (t->o->dry_run) return GT_OK;
-    const bool bare = t->o->resume == GT_RESUME_AUTO && !t->resumed; /* it kept no checkpoint (save_strategy "no") */
-    int32_t done = t->done_already && (bare || (t->resumed && t->step >= t->total_steps));
+    int32_t done = t->done_already && t->resumed && t->step >= t->total_steps;
     GT_TRY(gt_comm_max_i32(t->c, &done, 1));
-    if (done && bare)
-        gt_log(GT_WARN, "train",
-               "%s: finished already, and no checkpoint tells by which recipe; to train anew: --resume never "
-               "--overwrite-output-dir, or another --output-dir",
-               t->r->output_dir);
-    if (done && bare) return GT_OK;
-    if (done) {
-        gt_log(GT_INFO, "train", "%s: finished already (%lld steps)", t->r->output_dir, (long long)t->step);
-        return GT_OK;
-    }
+    if (done) return say_finished(t);
     GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->c->size, t->r->tensorboard,
                                                  t->resumed ? t->step : -1, t->total_steps)));
     const double begin = t->last_save = gt_train_clock();

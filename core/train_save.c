@@ -146,16 +146,23 @@ gt_status gt_train_look_if_finished(gt_train_run *t)
     if (!marked || t->o->resume != GT_RESUME_AUTO || t->o->dry_run) return GT_OK;
     gt_ckpt *k = NULL;
     GT_TRY(gt_ckpt_open_all(t->c, &k, t->r->output_dir, NULL));
-    if (!k) return GT_OK;
-    gt_string_list warnings = {0};
-    const gt_status st = gt_comm_agree(t->c, compare_recipes(t, gt_ckpt_state(k), &warnings));
-    int32_t finished = st == GT_OK && warnings.count == 0 && gt_ckpt_state(k)->step == t->done_steps;
-    t->step = gt_ckpt_state(k)->step;
-    gt_string_list_free(&warnings);
-    gt_ckpt_close(k);
-    GT_TRY(st);
-    GT_TRY(gt_comm_broadcast(t->c, &finished, sizeof finished, 0));
+    int32_t finished = 1; /* also where no checkpoint was kept (save_strategy "no") */
+    if (!k)
+        gt_log(GT_WARN, "train",
+               "no checkpoint tells by which recipe %s was made; to train anew: --resume never --overwrite-output-dir, "
+               "or another --output-dir",
+               t->r->output_dir);
+    else {
+        gt_string_list warnings = {0};
+        const gt_status st = gt_comm_agree(t->c, compare_recipes(t, gt_ckpt_state(k), &warnings));
+        finished = warnings.count == 0 && gt_ckpt_state(k)->step == t->done_steps;
+        gt_string_list_free(&warnings);
+        gt_ckpt_close(k);
+        GT_TRY(st);
+    }
+    GT_TRY(gt_comm_broadcast(t->c, &finished, sizeof finished, 0)); /* rank 0 knows the marker */
     t->finished = finished != 0;
+    if (t->finished) t->step = t->done_steps;
     return GT_OK;
 }
 

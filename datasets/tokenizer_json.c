@@ -369,7 +369,7 @@ static gt_status read_document(reader *r, const gt_json *root, gt_tokenizer **ou
 gt_status gt_tokenizer_from_json(gt_tokenizer **out, const char *text, size_t size, const char *where)
 {
     gt_json_doc *doc;
-    GT_TRY(gt_json_parse(&doc, text, size, where));
+    GT_TRY(gt_json_parse_dense(&doc, text, size, where));
     reader r = {.where = where};
     gt_status st = read_document(&r, gt_json_root(doc), out);
     reader_free(&r);

@@ -409,7 +409,7 @@ static gt_status parse_value(parser *p, gt_json **out)
     return fail_at(p, p->at, "a value is expected here");
 }
 
-gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const char *where)
+static gt_status parse(gt_json_doc **out, const char *text, size_t size, const char *where, size_t bytes_a_value)
 {
     if (!text) text = ""; /* an empty file's map */
     gt_json_doc *d = calloc(1, sizeof *d);
@@ -418,7 +418,7 @@ gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const 
         gt_json_free(d);
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu bytes of JSON", where, size);
     }
-    parser p = {text, text, text + size, where, d->strings, d, 0, GT_JSON_FREE_VALUES + size / 8, 0};
+    parser p = {text, text, text + size, where, d->strings, d, 0, GT_JSON_FREE_VALUES + size / bytes_a_value, 0};
     gt_json *root;
     gt_status st = parse_value(&p, &root);
     if (st == GT_OK) {
@@ -432,6 +432,16 @@ gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const 
     d->root = root;
     *out = d;
     return GT_OK;
+}
+
+gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const char *where)
+{
+    return parse(out, text, size, where, 16);
+}
+
+gt_status gt_json_parse_dense(gt_json_doc **out, const char *text, size_t size, const char *where)
+{
+    return parse(out, text, size, where, 8);
 }
 
 const gt_json *gt_json_root(const gt_json_doc *d)

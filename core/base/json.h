@@ -2,8 +2,7 @@
  * configs. Refuses what cJSON lets pass: bytes after the value, bad UTF-8 (overlong, surrogates, above U+10FFFF), lone
  * surrogate escapes, duplicate keys, raw control characters, numbers like 01 or 1., nesting above a limit. Strings may
  * hold U+0000: lengths count. Linear time and memory in the input's size; a text that packs more than 500,000 values
- * and one more for every 8 bytes is refused, because a value of two bytes costs about a hundred in memory (a tokenizer.json
- * without spaces has one for every 7.7). */
+ * and one more for every 16 bytes is refused, because a value of two bytes costs about a hundred in memory. */
 #ifndef GT_JSON_H
 #define GT_JSON_H
 
@@ -48,6 +47,10 @@ enum { GT_JSON_MAX_DEPTH = 64, GT_JSON_FREE_VALUES = 500000 };
 /* Parses text[0..size). where: a path or "file:line" for messages. The document keeps no pointer into text.
  * GT_ERR_DATA with line and column of the fault. */
 gt_status gt_json_parse(gt_json_doc **out, const char *text, size_t size, const char *where);
+
+/* The same for texts that are dense by nature, one value for every 8 bytes: a tokenizer.json without spaces has one for
+ * every 7.7. */
+gt_status gt_json_parse_dense(gt_json_doc **out, const char *text, size_t size, const char *where);
 const gt_json *gt_json_root(const gt_json_doc *d);
 void gt_json_free(gt_json_doc *d); /* NULL is fine */
 

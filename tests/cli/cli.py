@@ -8,6 +8,17 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 checks = 0
 
 
+def write(path, value):
+    with open(path, "w") as f:
+        f.write(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 def skip(reason):
     print("SKIP:", reason)
     sys.exit(77)

@@ -2,21 +2,10 @@
 """PEFT's keys that pick modules and set ranks for some of them, from a recipe of conversations to train, resume, score, generate
 and export of a tiny model."""
 import json, os, subprocess, tempfile
-from cli import GEMTUNE, check, check_fails, done, golden, lines, run
+from cli import GEMTUNE, check, check_fails, done, golden, lines, read, run, write
 
 base = golden("tiny/mqa_short")  # 7 layers
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>"]
-
-
-def write(path, value):
-    with open(path, "w") as f:
-        f.write(value if isinstance(value, str) else json.dumps(value))
-    return path
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
 
 
 def tokenizer():

@@ -1,20 +1,9 @@
 #!/usr/bin/env python3
 """train, inspect, export and score of a tiny model, as a user strings them together; faults with their exit codes."""
 import json, os, signal, subprocess, tempfile, time
-from cli import GEMTUNE, SOURCE, check, check_fails, done, golden, lines, run
+from cli import GEMTUNE, SOURCE, check, check_fails, done, golden, lines, read, run, write
 
 model = golden("tiny/mqa_short")
-
-
-def write(path, value):
-    with open(path, "w") as f:
-        f.write(value if isinstance(value, str) else json.dumps(value))
-    return path
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
 
 
 with tempfile.TemporaryDirectory() as folder:

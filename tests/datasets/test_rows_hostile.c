@@ -245,7 +245,7 @@ static void a_row_of_a_gigabyte_is_passed_over(void **state)
 }
 
 /* Last: the peak of everything above. The file images made by this test itself are among it. */
-static void peak_memory_stays_below_300_megabytes(void **state)
+static void peak_memory_stays_below_200_megabytes(void **state)
 {
     (void)state;
 #ifdef __SANITIZE_ADDRESS__
@@ -255,7 +255,7 @@ static void peak_memory_stays_below_300_megabytes(void **state)
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
     print_message("peak resident memory: %ld MB\n", r.ru_maxrss / 1000);
-    assert_true(r.ru_maxrss < 300000);
+    assert_true(r.ru_maxrss < 200000);
 }
 
 static void csv_rows_are_refused_or_skipped_too(void **state)
@@ -298,7 +298,7 @@ int main(void)
         cmocka_unit_test(files_without_a_good_row_fail_under_either_policy),
         cmocka_unit_test(huge_rows_cost_bounded_memory_and_time),
         cmocka_unit_test(a_row_of_a_gigabyte_is_passed_over),
-        cmocka_unit_test(peak_memory_stays_below_300_megabytes),
+        cmocka_unit_test(peak_memory_stays_below_200_megabytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
