@@ -1,15 +1,40 @@
+/* The backends a program offers, and the choice among them: nothing here names a filling, so that no arrow leads from the
+ * contract up to what fills it. */
 #include "table.h"
 
-#include "tables.h"
+static const gt_backend_filling *offered[GT_BACKEND_COUNT];
+
+void gt_kernels_offer(const gt_backend_filling *filling)
+{
+    offered[filling->id] = filling;
+}
+
+static const gt_backend_filling *filling_of(gt_backend backend)
+{
+    return offered[backend == GT_BACKEND_AUTO ? GT_BACKEND_CPU : backend];
+}
 
 gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype act)
 {
-    const gt_kernels *k = NULL;
-    if (backend == GT_BACKEND_REF) k = gt_kernels_ref(act);
-    else k = gt_kernels_cpu(act);
+    const gt_backend_filling *f = filling_of(backend);
+    if (!f) return GT_FAIL(GT_ERR_CONFIG, "this program was built without that backend");
+    const gt_kernels *k = f->table(act);
     if (!k)
-        return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32",
-                       backend == GT_BACKEND_REF ? "ref" : "cpu", gt_dtype_name(act));
+        return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32", f->name,
+                       gt_dtype_name(act));
     *out = k;
     return GT_OK;
+}
+
+int gt_kernels_path(gt_backend backend, const char **name)
+{
+    const gt_backend_filling *f = filling_of(backend);
+    *name = f ? f->name : "?";
+    return f && f->path ? f->path(name) : 0;
+}
+
+void gt_kernels_lower(gt_backend backend, int path)
+{
+    const gt_backend_filling *f = filling_of(backend);
+    if (f && f->lower) f->lower(path);
 }

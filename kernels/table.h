@@ -190,10 +190,29 @@ typedef struct gt_kernels {
     gt_status (*sum_squares)(gt_exec *x, double *out, const float *g, size_t n);
 } gt_kernels;
 
-typedef enum { GT_BACKEND_AUTO, GT_BACKEND_CPU, GT_BACKEND_REF } gt_backend;
+typedef enum { GT_BACKEND_AUTO, GT_BACKEND_CPU, GT_BACKEND_REF, GT_BACKEND_COUNT } gt_backend;
+
+/* What a backend hands in. Paths are the instruction sets it can be held to, numbered upwards from 0: each does all that
+ * the ones below it do. Static storage throughout. */
+typedef struct {
+    gt_backend id;
+    const char *name;                           /* "ref", "cpu" */
+    const gt_kernels *(*table)(gt_dtype act);   /* NULL: none for that dtype */
+    int (*path)(const char **name);             /* the path in use and its name; NULL: there is only one */
+    void (*lower)(int path);                    /* to a lower path, before the first operation */
+} gt_backend_filling;
+
+/* Makes a backend known; the last one offered under an id counts. Before any other call here, on one thread: this folder
+ * names no backend, so the program offers what it was linked with (backends.h). */
+void gt_kernels_offer(const gt_backend_filling *filling);
 
 /* The table of a backend for a compute dtype; AUTO is the fastest this machine runs (cpu). Static storage.
- * GT_ERR_CONFIG: that backend has no such table (F64 exists in ref only). */
+ * GT_ERR_CONFIG: that backend has no such table (F64 exists in ref only), or the program offers no such backend. */
 gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype act);
+
+/* The path a backend uses: 0 where it has one only. Part of the numerics: ranks on unlike machines agree on the lowest and
+ * call gt_kernels_lower before the first operation. *name: static. */
+int gt_kernels_path(gt_backend backend, const char **name);
+void gt_kernels_lower(gt_backend backend, int path);
 
 #endif

@@ -1,6 +1,6 @@
 #include "args.h"
 
-#include "likeness.h"
+#include "spelling.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,6 +1,7 @@
 /* main.c - picks the subcommand, and says in words and in the exit code how it ended. Nothing below launch/ does either. */
 #include "commands.h"
-#include "likeness.h"
+#include "backends.h"
+#include "spelling.h"
 #include "log.h"
 #include "signals.h"
 
@@ -79,6 +80,7 @@ void gt_command_report(bool silent, int rank)
 int main(int argc, char **argv)
 {
     gt_log_init(-1);
+    gt_backends_offer();
     if (argc < 2) {
         print_usage(stderr);
         return gt_status_exit_code(GT_ERR_USAGE);

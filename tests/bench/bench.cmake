@@ -1,3 +1,3 @@
 # Programs that print figures; built with the tests, run by hand (docs/performance.md).
-add_executable(bench_kernels bench/bench_kernels.c)
-target_link_libraries(bench_kernels PRIVATE gt_core DNNL::dnnl gomp)
+add_executable(bench_kernels ${CMAKE_CURRENT_LIST_DIR}/bench_kernels.c)
+target_link_libraries(bench_kernels PRIVATE gt_all gt_kernels_cpu DNNL::dnnl gomp)

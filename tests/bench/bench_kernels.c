@@ -8,6 +8,7 @@
 #include "checked.h"
 #include "nf4.h"
 #include "pool.h"
+#include "backends.h"
 #include "table.h"
 
 #include <dnnl.h>
@@ -420,6 +421,7 @@ static void rate(int threads, int tokens)
 
 int main(int argc, char **argv)
 {
+    gt_backends_offer();
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : "all";
     int threads = gt_pool_default_threads(), tokens = 0;
     for (int i = 1; i + 1 < argc; i++) {

@@ -1,5 +1,3 @@
-# one line a test
-gt_test(dist/test_comm.c RANKS 1 2 4)
-gt_test(dist/test_comm_faults.c)
-gt_test(dist/test_shard.c)
-gt_test(dist/test_gtq_ranks.c RANKS 1 2 3)
+gt_test(test_comm.c RANKS 1 2 4)
+gt_test(test_comm_faults.c)
+gt_test(test_shard.c)

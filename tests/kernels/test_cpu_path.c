@@ -2,7 +2,7 @@
 #include "testing.h"
 
 #include "cpu_path.h"
-#include "tables.h"
+#include "table_cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +32,9 @@ static void the_environment_and_ranks_lower_the_path_and_nothing_raises_it(void 
     assert_int_equal(gt_cpu_path_current(), GT_PATH_PLAIN);
     gt_cpu_path_lower(GT_PATH_AVX2);
     assert_int_equal(gt_cpu_path_current(), GT_PATH_PLAIN);
-    assert_string_equal(gt_kernels_cpu(GT_F32)->path, "plain C");
-    assert_non_null(strstr(gt_kernels_cpu(GT_BF16)->path, "by float32"));
-    assert_null(gt_kernels_cpu(GT_F64));
+    assert_string_equal(gt_backend_cpu.table(GT_F32)->path, "plain C");
+    assert_non_null(strstr(gt_backend_cpu.table(GT_BF16)->path, "by float32"));
+    assert_null(gt_backend_cpu.table(GT_F64));
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 #include "testing.h"
 
+#include "backends.h"
 #include "fs.h"
 #include "rng.h"
 
@@ -8,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Every test is a program of its own: it has all backends. tests/CMakeLists.txt links this into each by name. */
+__attribute__((constructor)) void gt_testing_begin(void)
+{
+    gt_backends_offer();
+}
 
 static char *next_buffer(void)
 {

@@ -1,0 +1,103 @@
+#include "table_cpu.h"
+
+#include "adamw.h"
+#include "attention.h"
+#include "attention_memory_cpu.h"
+#include "checked.h"
+#include "cpu_path.h"
+#include "decode.h"
+#include "dropout.h"
+#include "elementwise.h"
+#include "embed.h"
+#include "matmul_cpu.h"
+#include "mlp.h"
+#include "norm.h"
+#include "reduce.h"
+#include "rope.h"
+#include "weight_order.h"
+#include "xent_cpu.h"
+
+static size_t scratch_bytes(const gt_kernel_dims *d)
+{
+    size_t attention = gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
+    size_t head = gt_head_cpu_scratch(d->hidden);
+    return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_max_size(gt_gemm_cpu_scratch(), gt_decode_weight_cpu_scratch())), 64);
+}
+
+/* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
+/* clang-format off: a slot a line */
+#define TABLE(suffix, dtype, words)                                                                                    \
+    {                                                                                                                  \
+        .name = "cpu",                                                                                                 \
+        .path = words,                                                                                                 \
+        .act = dtype,                                                                                                  \
+        .scratch_bytes = scratch_bytes,                                                                                \
+        .embed = gt_embed_cpu_##suffix,                                                                                \
+        .decode = gt_decode_cpu_##suffix,                                                                              \
+        .decode_weight = gt_decode_weight_cpu_##suffix,                                                                \
+        .gemm = gt_gemm_cpu_##suffix,                                                                                  \
+        .rmsnorm = gt_rmsnorm_cpu_##suffix,                                                                            \
+        .rmsnorm_add = gt_rmsnorm_add_cpu_##suffix,                                                                    \
+        .rmsnorm_bwd = gt_rmsnorm_bwd_cpu_##suffix,                                                                    \
+        .norm_rope = gt_norm_rope_cpu_##suffix,                                                                        \
+        .norm_rope_bwd = gt_norm_rope_bwd_cpu_##suffix,                                                                \
+        .attention = gt_attention_cpu_##suffix,                                                                        \
+        .attention_bwd = gt_attention_bwd_cpu_##suffix,                                                                \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                                               \
+        .geglu = gt_geglu_cpu_##suffix,                                                                                \
+        .geglu_bwd = gt_geglu_bwd_cpu_##suffix,                                                                        \
+        .dropout = gt_dropout_cpu_##suffix,                                                                            \
+        .cast = gt_cast_cpu_##suffix,                                                                                  \
+        .gather_rows = gt_gather_rows_cpu_##suffix,                                                                    \
+        .scatter_rows = gt_scatter_rows,                                                                               \
+        .head_buffer_bytes = gt_head_buffer_bytes_cpu_##suffix,                                                        \
+        .head_loss = gt_head_loss_cpu_##suffix,                                                                        \
+        .head_logits = gt_head_logits_cpu_##suffix,                                                                    \
+        .adamw = gt_adamw_cpu,                                                                                         \
+        .fix_add = gt_fix_add_cpu,                                                                                     \
+        .fix_get = gt_fix_get_cpu,                                                                                     \
+        .sum_squares = gt_sum_squares_cpu,                                                                             \
+    }
+/* clang-format on */
+
+static const gt_kernels f32_table[] = {
+    TABLE(f32, GT_F32, "plain C"),         TABLE(f32, GT_F32, "avx2"),
+    TABLE(f32, GT_F32, "avx512_core"),     TABLE(f32, GT_F32, "avx512_core_bf16"),
+    TABLE(f32, GT_F32, "avx512_core_amx"),
+};
+
+static const gt_kernels bf16_table[] = {
+    TABLE(bf16, GT_BF16, "plain C (bf16 by float32)"),
+    TABLE(bf16, GT_BF16, "avx2 (bf16 by float32)"),
+    TABLE(bf16, GT_BF16, "avx512_core (bf16 by float32)"),
+    TABLE(bf16, GT_BF16, "avx512_core_bf16"),
+    TABLE(bf16, GT_BF16, "avx512_core_amx"),
+};
+
+static const gt_kernels *table(gt_dtype act)
+{
+    gt_cpu_path path = gt_cpu_path_current();
+    switch (act) {
+    case GT_F32:
+        return &f32_table[path];
+    case GT_BF16:
+        return &bf16_table[path];
+    default:
+        return NULL;
+    }
+}
+
+static int path(const char **name)
+{
+    const gt_cpu_path now = gt_cpu_path_current();
+    *name = gt_cpu_path_name(now);
+    return (int)now;
+}
+
+static void lower(int to)
+{
+    gt_cpu_path_lower((gt_cpu_path)to);
+}
+
+const gt_backend_filling gt_backend_cpu = {
+    .id = GT_BACKEND_CPU, .name = "cpu", .table = table, .path = path, .lower = lower};

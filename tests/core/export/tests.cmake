@@ -1,0 +1,5 @@
+gt_test(test_quantize.c)
+gt_test(test_hf_folder.c)
+gt_test(test_export.c)
+gt_test(test_inspect.c)
+gt_script_test(parity_export.py TIMEOUT 900 LABELS "slow;release")

@@ -1,0 +1,2 @@
+gt_test(test_safetensors.c)
+gt_test(test_gguf.c)

@@ -1,0 +1,1 @@
+gt_test(test_recipe.c)

@@ -1,0 +1,7 @@
+gt_test(test_training.c TIMEOUT 300)
+gt_test(test_270m.c TIMEOUT 900 LABELS model270m)
+gt_test(test_metrics.c)
+gt_script_test(test_tfevents.py)
+set_property(TEST test_tfevents APPEND PROPERTY ENVIRONMENT "GT_TEST_METRICS=$<TARGET_FILE:test_metrics>")
+gt_test(test_run_lock.c)
+gt_test(test_run_folder.c)

@@ -1,0 +1,5 @@
+gt_test(test_model_config.c)
+gt_test(test_weights_hf.c)
+gt_test(test_weights_gguf.c)
+gt_test(test_gtq.c)
+gt_test(test_gtq_ranks.c RANKS 1 2 3)

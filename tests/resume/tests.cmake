@@ -1,6 +1,0 @@
-# one line a test
-gt_script_test(resume/test_resume.py TIMEOUT 1500 LABELS "slow;release")
-# a thousand kills instead of fifty
-add_test(NAME test_resume_nightly COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/resume/test_resume.py kill)
-set_tests_properties(test_resume_nightly PROPERTIES TIMEOUT 10800 LABELS "slow;release;nightly" SKIP_RETURN_CODE 77
-  ENVIRONMENT "${GT_MPI_ENV};GEMTUNE=$<TARGET_FILE:gemtune>;GT_GOLDEN=${GT_GOLDEN};GT_SHARED=${GT_SHARED};KILLS=1000")
