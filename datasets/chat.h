@@ -4,11 +4,11 @@
  *
  * A first message of role "system" becomes a prefix of the first turn, not trimmed; all other content is trimmed as
  * Python's str.strip() does it; turns alternate, the user's first; "assistant" is printed as "model".
- * Refused with GT_ERR_DATA: no message at all, wrong alternation, content that is null, missing, an empty list, an object or
- * a scalar, list items that are neither text nor image, bad UTF-8.
- * The template's own tokens are always control tokens; what a message holds (its role too) never becomes one unless
- * GT_CHAT_PARSE_SPECIAL is given, with which the result is the reference's for every input.
- * Template: TRL's gemma3.jinja; label spans: gemma3_training.jinja. */
+ * Refused with GT_ERR_DATA: no message at all, wrong alternation, content that is null, missing, an empty list, an
+ * object or a scalar, list items that are neither text nor image, bad UTF-8. The template's own tokens are always
+ * control tokens; what a message holds (its role too) never becomes one unless GT_CHAT_PARSE_SPECIAL is given, with
+ * which the result is the reference's for every input. Template: TRL's gemma3.jinja; label spans:
+ * gemma3_training.jinja. */
 #ifndef GT_CHAT_H
 #define GT_CHAT_H
 
@@ -36,17 +36,17 @@ enum {
     GT_CHAT_PARSE_SPECIAL = 2      /* control tokens spelled in content are parsed */
 };
 
-/* Messages read from JSON: {"role": …, "content": string or list}, or as ShareGPT spells them {"from": human, gpt, system,
- * user or assistant, "value": …}. The texts point into the JSON document. */
+/* Messages read from JSON: {"role": …, "content": string or list}, or as ShareGPT spells them {"from": human, gpt,
+ * system, user or assistant, "value": …}. The texts point into the JSON document. */
 typedef struct {
     gt_chat_message *message; /* [count] owned */
     gt_chat_item *items;      /* owned, all messages' items */
     size_t count;
 } gt_chat;
 
-/* messages: an array of objects; other members of a message are ignored. GT_ERR_DATA names the message by its number: also
- * where it mixes the two spellings, or is from somebody else. Free with gt_chat_free. The order of roles, and what "role"
- * says, are checked by render and encode. */
+/* messages: an array of objects; other members of a message are ignored. GT_ERR_DATA names the message by its number:
+ * also where it mixes the two spellings, or is from somebody else. Free with gt_chat_free. The order of roles, and what
+ * "role" says, are checked by render and encode. */
 gt_status gt_chat_from_json(gt_chat *out, const gt_json *messages);
 void gt_chat_free(gt_chat *c); /* NULL and zeroed structs are fine */
 
@@ -66,7 +66,8 @@ typedef struct {
 
 void gt_chat_tokens_free(gt_chat_tokens *c); /* NULL and zeroed structs are fine */
 
-/* Renders and encodes; BOS comes from the template, none is added. out is overwritten, not freed, and zeroed on failure. */
+/* Renders and encodes; BOS comes from the template, none is added. out is overwritten, not freed, and zeroed on
+ * failure. */
 gt_status gt_chat_encode(const gt_tokenizer *t, const gt_chat_message *message, size_t count, unsigned flags,
                          gt_chat_tokens *out);
 

@@ -1,5 +1,5 @@
-/* Messages out of JSON. The reference takes content of other kinds in silence (null gives an empty turn, an unknown item
- * vanishes); a row that loses text unnoticed is worse than one that is refused. */
+/* Messages out of JSON. The reference takes content of other kinds in silence (null gives an empty turn, an unknown
+ * item vanishes); a row that loses text unnoticed is worse than one that is refused. */
 #include "chat.h"
 
 #include <stdlib.h>
@@ -48,8 +48,8 @@ static gt_status read_role(gt_chat_message *out, const gt_json *role, size_t num
     return GT_OK;
 }
 
-/* "from", under the name that the template knows. Speakers it does not know (tools, observations) are refused: it would print
- * their name as a turn of the model's. */
+/* "from", under the name that the template knows. Speakers it does not know (tools, observations) are refused: it would
+ * print their name as a turn of the model's. */
 static gt_status read_speaker(gt_chat_message *out, const gt_json *from, size_t number)
 {
     static const struct {

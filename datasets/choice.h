@@ -3,8 +3,8 @@
  *     user       {question}\nA. {option A}\nB. {option B} ...
  *     assistant  A. {option A}                                    (the right one)
  *
- * KorMedMCQA (Kweon et al. 2024, arXiv:2403.01469): question, A ... E, answer 1 ... 5; subject, year, period, q_number, cot
- * are ignored. MedQA (Jin et al. 2020, arXiv:2009.13081): question, options {A ...}, answer_idx. */
+ * KorMedMCQA (Kweon et al. 2024, arXiv:2403.01469): question, A ... E, answer 1 ... 5; subject, year, period, q_number,
+ * cot are ignored. MedQA (Jin et al. 2020, arXiv:2009.13081): question, options {A ...}, answer_idx. */
 #ifndef GT_CHOICE_H
 #define GT_CHOICE_H
 

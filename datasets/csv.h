@@ -13,8 +13,8 @@ typedef struct {
 
 /* Splits record[0..size) in place: quotes are taken off and "" becomes ". record[size] must be writable.
  * field [capacity]; *count gets the number of fields, at least 1.
- * GT_ERR_DATA, the record then spoilt: a quote inside a field without quotes, bytes behind a closing quote, an open quote,
- * more than capacity fields. */
+ * GT_ERR_DATA, the record then spoilt: a quote inside a field without quotes, bytes behind a closing quote, an open
+ * quote, more than capacity fields. */
 gt_status gt_csv_split(char *record, size_t size, gt_csv_field *field, size_t capacity, size_t *count);
 
 #endif

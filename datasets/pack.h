@@ -1,6 +1,6 @@
-/* pack.h - samples laid together into bins of a fixed number of tokens: best-fit decreasing, whole samples, their borders
- * kept (attention and positions stay inside a document, see batch.h). Arithmetic only; the same input gives the same bins
- * everywhere. */
+/* pack.h - samples laid together into bins of a fixed number of tokens: best-fit decreasing, whole samples, their
+ * borders kept (attention and positions stay inside a document, see batch.h). Arithmetic only; the same input gives the
+ * same bins everywhere. */
 #ifndef GT_PACK_H
 #define GT_PACK_H
 

@@ -75,8 +75,8 @@ void gt_record_reader_close(gt_record_reader *r)
     *r = (gt_record_reader){.fd = -1};
 }
 
-/* Where in a record of quoted fields the reading is (RFC 4180): a quote opens a field only at its begin, and two quotes in
- * a row leave it and come back. */
+/* Where in a record of quoted fields the reading is (RFC 4180): a quote opens a field only at its begin, and two quotes
+ * in a row leave it and come back. */
 typedef struct {
     bool field_begins, field_quoted, inside;
 } quote_state;

@@ -1,5 +1,5 @@
-/* record_reader.h - a file of rows taken apart into records, in memory that the longest allowed row bounds, whatever the
- * file holds: a row of a gigabyte is passed over, not loaded. */
+/* record_reader.h - a file of rows taken apart into records, in memory that the longest allowed row bounds, whatever
+ * the file holds: a row of a gigabyte is passed over, not loaded. */
 #ifndef GT_RECORD_READER_H
 #define GT_RECORD_READER_H
 

@@ -53,7 +53,7 @@ static gt_status check_bos(const maker *k, const gt_ids *ids)
     return gt_supervise_check_bos(ids->id, ids->count, gt_tokenizer_get_specials(k->tok)->bos);
 }
 
-/* --- tokens as they are */
+/* Tokens as they are. */
 
 static gt_status read_ids(gt_ids *ids, const gt_json *list)
 {
@@ -95,7 +95,7 @@ static gt_status from_ids(gt_sample *out, const maker *k)
     return st;
 }
 
-/* --- plain text */
+/* Plain text. */
 
 static unsigned text_flags(const maker *k)
 {
@@ -141,7 +141,8 @@ static gt_status encode_joined(gt_ids *ids, const maker *k, const gt_json *promp
     return st;
 }
 
-/* As TRL: the completion begins behind as many tokens as the prompt alone has, whether or not they are its first ones. */
+/* As TRL: the completion begins behind as many tokens as the prompt alone has, whether or not they are its first ones.
+ */
 static gt_status from_prompt_text(gt_sample *out, const maker *k, const gt_json *prompt, const gt_json *completion)
 {
     gt_ids whole = {0}, head = {0};
@@ -160,7 +161,7 @@ static gt_status from_prompt_text(gt_sample *out, const maker *k, const gt_json 
     return st;
 }
 
-/* --- chats */
+/* Chats. */
 
 static unsigned chat_flags(const maker *k)
 {

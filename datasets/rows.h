@@ -1,7 +1,7 @@
 /* rows.h - the rows of a JSON lines or CSV file, one JSON object each, in bounded memory.
  *
- * A name that ends with .csv is CSV with a header (RFC 4180); every field becomes a string member. Any other file holds a
- * JSON object a line. UTF-8 with or without byte order mark, LF or CR LF, blank lines passed over.
+ * A name that ends with .csv is CSV with a header (RFC 4180); every field becomes a string member. Any other file holds
+ * a JSON object a line. UTF-8 with or without byte order mark, LF or CR LF, blank lines passed over.
  *
  *   gt_rows *r;
  *   GT_TRY(gt_rows_open(&r, path));
@@ -28,8 +28,8 @@ gt_status gt_rows_open(gt_rows **out, const char *path);
 void gt_rows_close(gt_rows *r); /* NULL is fine */
 
 /* The next row, a JSON object that the caller frees; *row is NULL at the end. GT_ERR_DATA, its words beginning with
- * "file:line: ": a row that is no JSON object, has bad UTF-8, a NUL byte, more than 16 MiB, or another number of fields than
- * the header. GT_ERR_IO and GT_ERR_NOMEM end the reading. */
+ * "file:line: ": a row that is no JSON object, has bad UTF-8, a NUL byte, more than 16 MiB, or another number of fields
+ * than the header. GT_ERR_IO and GT_ERR_NOMEM end the reading. */
 gt_status gt_rows_next(gt_rows *r, gt_json_doc **row);
 
 /* Where the row that the latest call was about begins. */

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 /* A launcher tells its processes who they are through the environment: Open MPI's mpirun, anything that speaks PMIx
- * (srun --mpi=pmix), and the older PMI of MPICH's relatives. Without one, MPI_Init costs a tenth of a second and gives a
- * world of one, which comm_self gives for nothing. */
+ * (srun --mpi=pmix), and the older PMI of MPICH's relatives. Without one, MPI_Init costs a tenth of a second and gives
+ * a world of one, which comm_self gives for nothing. */
 static bool launched(void)
 {
     static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
@@ -16,8 +16,8 @@ static bool launched(void)
     return false;
 }
 
-/* Tasks that srun started without a process manager that MPI understands all take themselves for the only rank, train the
- * same thing and overwrite each other's files. */
+/* Tasks that srun started without a process manager that MPI understands all take themselves for the only rank, train
+ * the same thing and overwrite each other's files. */
 static gt_status refuse_lonely_tasks(int world)
 {
     const char *text = getenv("SLURM_NTASKS");

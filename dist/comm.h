@@ -52,8 +52,8 @@ gt_status gt_comm_agree(gt_comm *c, gt_status mine);
 /* Collectives: every rank calls them in the same order with the same sizes. While they wait they poll
  * gt_signals_stop_asked (GT_ERR_INTERRUPTED; afterwards only gt_comm_abort or leaving is possible) and the deadline
  * (GT_ERR_LOST; GT_ERR_INTERNAL when another rank came to a different collective). After a failure the communicator is
- * broken for good: every later collective fails at once, and gt_comm_destroy returns without waiting for anybody. Only the
- * thread that created it may use it. Buffers are the caller's and hold garbage after a failure. */
+ * broken for good: every later collective fails at once, and gt_comm_destroy returns without waiting for anybody. Only
+ * the thread that created it may use it. Buffers are the caller's and hold garbage after a failure. */
 gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n); /* exact, so independent of order and size */
 gt_status gt_comm_max_i32(gt_comm *c, int32_t *buffer, size_t n);
 gt_status gt_comm_broadcast(gt_comm *c, void *buffer, size_t bytes, int root);

@@ -1,10 +1,10 @@
 /* comm_mpi.c - the collectives over MPI, each in two acts.
  *
- * Arrival: every rank tells every other one which collective it has come to (24 bytes, eager). Waiting for these may last
- * as long as the slowest rank computes, so it sleeps between looks, watches the stop signal and the deadline, and on the
- * deadline knows who has not come. A rank that came to a different collective is an error, not a hang.
- * Data: all ranks are there, so the non-blocking collective runs at the speed of memory or network and the wait only
- * yields. The deadline holds here too.
+ * Arrival: every rank tells every other one which collective it has come to (24 bytes, eager). Waiting for these may
+ * last as long as the slowest rank computes, so it sleeps between looks, watches the stop signal and the deadline, and
+ * on the deadline knows who has not come. A rank that came to a different collective is an error, not a hang. Data: all
+ * ranks are there, so the non-blocking collective runs at the speed of memory or network and the wait only yields. The
+ * deadline holds here too.
  *
  * A wait that ended early leaves requests under way: the communicator is then broken for good, every later collective
  * fails at once, and destroy leaves MPI alone, because MPI_Finalize would wait for the others. */
@@ -355,8 +355,8 @@ gt_status gt_comm_mpi_create(gt_comm **out, double timeout_seconds)
     c->ops = &mpi_ops;
     c->data = m;
     c->timeout_seconds = timeout_seconds;
-    /* More ranks than cores: without it Open MPI's own waits spin against the rank they wait for (a barrier of 4 ranks on
-     * 2 cores takes milliseconds instead of microseconds). The user's own setting wins. */
+    /* More ranks than cores: without it Open MPI's own waits spin against the rank they wait for (a barrier of 4 ranks
+     * on 2 cores takes milliseconds instead of microseconds). The user's own setting wins. */
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
     int provided = 0;
     gt_status st = mpi_check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 typedef struct gt_exec {
-    gt_pool *pool;        /* NULL: the calling thread only */
-    void *scratch;        /* [workers][scratch_stride] bytes, 64-byte aligned; owned by whoever made the exec */
+    gt_pool *pool;         /* NULL: the calling thread only */
+    void *scratch;         /* [workers][scratch_stride] bytes, 64-byte aligned; owned by whoever made the exec */
     size_t scratch_stride; /* at least gt_kernels.scratch_bytes(dims) of the table in use */
 } gt_exec;
 

@@ -1,4 +1,5 @@
-/* matrix.h - a frozen weight as it is stored: a view into mapped memory, in whatever format the file had. Owns nothing. */
+/* matrix.h - a frozen weight as it is stored: a view into mapped memory, in whatever format the file had. Owns nothing.
+ */
 #ifndef GT_MATRIX_H
 #define GT_MATRIX_H
 

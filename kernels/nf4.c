@@ -44,8 +44,8 @@ void gt_nf4_code2(float code2[256])
     code2[255] = 1.0f;
 }
 
-/* y [count] -> one code an element: the number of midpoints below it. Counted threshold by threshold over a whole block,
- * so that the compiler turns it into vector compares. */
+/* y [count] -> one code an element: the number of midpoints below it. Counted threshold by threshold over a whole
+ * block, so that the compiler turns it into vector compares. */
 static void codes_of(int32_t *code, const float *y, int count)
 {
     for (int i = 0; i < count; i++) code[i] = 0;

@@ -1,7 +1,7 @@
-/* nf4.h - quantizing a weight to NF4 with one or two levels of scales, and reading NF4/FP4 back, as bitsandbytes defines
- * both (spec/quant.md; Dettmers et al. 2023, arXiv:2305.14314). Quantizing follows bitsandbytes' CPU reference (0.50) byte
- * for byte, because that can be compared; reading follows the file's own tables. Plain C, one thread: callers cut a matrix
- * into runs of whole blocks. */
+/* nf4.h - quantizing a weight to NF4 with one or two levels of scales, and reading NF4/FP4 back, as bitsandbytes
+ * defines both (spec/quant.md; Dettmers et al. 2023, arXiv:2305.14314). Quantizing follows bitsandbytes' CPU reference
+ * (0.50) byte for byte, because that can be compared; reading follows the file's own tables. Plain C, one thread:
+ * callers cut a matrix into runs of whole blocks. */
 #ifndef GT_NF4_H
 #define GT_NF4_H
 
@@ -29,9 +29,10 @@ static inline size_t gt_nf4_blocks(size_t n, size_t block)
 }
 
 /* Quantizes a run of whole blocks (the last block of a matrix may be short).
- *   absmax[b] = max |w| over block b;  y = w * (1 / max(absmax, 1e-38));  code = the number of midpoints of the book < y
- * w [n] f32 (widened bf16, f16 or f32) -> codes [ceil(n/2)], the even element in the high nibble, and absmax [ceil(n/64)].
- * An all-zero block stores absmax 0 and code 7 (= 0). False, outputs partly written, when w holds an infinity or NaN. */
+ *   absmax[b] = max |w| over block b;  y = w * (1 / max(absmax, 1e-38));  code = the number of midpoints of the book <
+ * y w [n] f32 (widened bf16, f16 or f32) -> codes [ceil(n/2)], the even element in the high nibble, and absmax
+ * [ceil(n/64)]. An all-zero block stores absmax 0 and code 7 (= 0). False, outputs partly written, when w holds an
+ * infinity or NaN. */
 bool gt_nf4_quantize(uint8_t *codes, float *absmax, const float *w, size_t n);
 
 /* The offset of the second level: the mean of a matrix's absmax [nb], summed in double and rounded once to f32 (the

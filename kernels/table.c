@@ -1,5 +1,5 @@
-/* The backends a program offers, and the choice among them: nothing here names a filling, so that no arrow leads from the
- * contract up to what fills it. */
+/* The backends a program offers, and the choice among them: nothing here names a filling, so that no arrow leads from
+ * the contract up to what fills it. */
 #include "table.h"
 
 static const gt_backend_filling *offered[GT_BACKEND_COUNT];
@@ -20,8 +20,8 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
     if (!f) return GT_FAIL(GT_ERR_CONFIG, "this program was built without that backend");
     const gt_kernels *k = f->table(act);
     if (!k)
-        return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32", f->name,
-                       gt_dtype_name(act));
+        return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32",
+                       f->name, gt_dtype_name(act));
     *out = k;
     return GT_OK;
 }

@@ -1,8 +1,8 @@
 /* weight_order.h - decoded weights in the order that products read fastest.
  *
- * oneDNN multiplies from blocks of 64 columns by 32 rows of its right operand, whose rows lie in pairs, [32/2][64][2]; given
- * anything else it copies the operand into that order on every call. Written so once a layer, by the decoder itself, a
- * product costs no copies, and tiles may be as low as the caches like them. */
+ * oneDNN multiplies from blocks of 64 columns by 32 rows of its right operand, whose rows lie in pairs, [32/2][64][2];
+ * given anything else it copies the operand into that order on every call. Written so once a layer, by the decoder
+ * itself, a product costs no copies, and tiles may be as low as the caches like them. */
 #ifndef GT_WEIGHT_ORDER_H
 #define GT_WEIGHT_ORDER_H
 
@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
-/* Whether the cpu table keeps a weight [rows, cols] in an order of its own; false: row-major whatever is asked. The same on
- * every machine that runs the same path. */
+/* Whether the cpu table keeps a weight [rows, cols] in an order of its own; false: row-major whatever is asked. The
+ * same on every machine that runs the same path. */
 bool gt_weight_is_packed(gt_dtype act, int rows, int cols, gt_weight_order order);
 
 typedef gt_status gt_decode_weight_fn(gt_exec *x, void *out, const gt_matrix *m, gt_weight_order order);

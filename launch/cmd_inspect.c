@@ -117,7 +117,7 @@ static gt_status inspect_rows(gt_text *out, const char *path)
     return st;
 }
 
-/* ---- */
+/* . */
 
 static gt_status inspect(gt_text *out, const char *path, bool verify)
 {

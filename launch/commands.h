@@ -17,9 +17,9 @@ typedef struct {
  * silent: another rank says it. rank < 0: not one of several. */
 void gt_command_report(bool silent, int rank);
 
-/* The end of a command that ranks run together: reports a failure, then releases c. Ranks that agreed on the failure all come
- * here; where one failed alone the others may still wait for it, so it does not wait for them for ever: after five
- * seconds it exits, which makes the launcher end them. Returns st. */
+/* The end of a command that ranks run together: reports a failure, then releases c. Ranks that agreed on the failure
+ * all come here; where one failed alone the others may still wait for it, so it does not wait for them for ever: after
+ * five seconds it exits, which makes the launcher end them. Returns st. */
 gt_status gt_command_end(gt_comm *c, gt_status st);
 
 gt_status gt_cmd_export(int argc, char **argv);

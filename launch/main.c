@@ -1,4 +1,5 @@
-/* main.c - picks the subcommand, and says in words and in the exit code how it ended. Nothing below launch/ does either. */
+/* main.c - picks the subcommand, and says in words and in the exit code how it ended. Nothing below launch/ does
+ * either. */
 #include "commands.h"
 #include "backends.h"
 #include "spelling.h"

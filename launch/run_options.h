@@ -1,4 +1,5 @@
-/* run_options.h - the options of every command that runs a model: --backend, --threads, --base-dtype, --compute-dtype. */
+/* run_options.h - the options of every command that runs a model: --backend, --threads, --base-dtype, --compute-dtype.
+ */
 #ifndef GT_RUN_OPTIONS_H
 #define GT_RUN_OPTIONS_H
 

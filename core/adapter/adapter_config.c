@@ -30,7 +30,7 @@ void gt_lora_config_free(gt_lora_config *c)
     *c = (gt_lora_config){0};
 }
 
-/* Reading ------------------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
 typedef struct {
     const gt_json *root;
@@ -230,7 +230,7 @@ gt_status gt_adapter_config_parse(gt_lora_config *c, char **base_model, const ch
     return st;
 }
 
-/* Writing ------------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 static void print_key(gt_text *t, const char *key)
 {

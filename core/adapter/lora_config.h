@@ -18,7 +18,8 @@ typedef struct {
     bool is_regex;
 } gt_lora_names;
 
-/* A regular expression on the end of a module's path (from a dot on) and what it sets there; the first that matches wins. */
+/* A regular expression on the end of a module's path (from a dot on) and what it sets there; the first that matches
+ * wins. */
 typedef struct {
     char *pattern;
     double value;

@@ -18,7 +18,8 @@ const char *gt_lora_valid_names(void)
     return "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj";
 }
 
-/* Regular expressions of a config, compiled: target, exclude, names in front of a layer's number, rank and alpha patterns. */
+/* Regular expressions of a config, compiled: target, exclude, names in front of a layer's number, rank and alpha
+ * patterns. */
 typedef struct {
     gt_regex *target, *exclude, **layers, **rank, **alpha;
     const gt_lora_config *c;
@@ -87,8 +88,8 @@ static bool has_suffix(const char *path, const char *name)
     return m == n || path[n - m - 1] == '.';
 }
 
-/* Whether layers_to_transform lets this layer through. Gemma's paths hold one number, the layer's, behind "layers"; PEFT
- * finds it unasked only where something stands in front of that word. */
+/* Whether layers_to_transform lets this layer through. Gemma's paths hold one number, the layer's, behind "layers";
+ * PEFT finds it unasked only where something stands in front of that word. */
 static bool layer_allowed(const compiled *k, const char *path, int layer, const char *prefix)
 {
     const gt_lora_config *c = k->c;

@@ -1,6 +1,6 @@
-/* A Thompson automaton: the pattern is parsed by recursive descent into a program of relative jumps (so that a piece can
- * be copied for {m,n}), and the program is run over all its threads at once (Thompson 1968; Cox, "Regular expression
- * matching can be simple and fast"). */
+/* A Thompson automaton: the pattern is parsed by recursive descent into a program of relative jumps (so that a piece
+ * can be copied for {m,n}), and the program is run over all its threads at once (Thompson 1968; Cox, "Regular
+ * expression matching can be simple and fast"). */
 #include "name_regex.h"
 
 #include <stdint.h>

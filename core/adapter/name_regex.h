@@ -1,8 +1,8 @@
 /* name_regex.h - regular expressions over module names, in Python's syntax, since that is what PEFT's target_modules,
  * rank_pattern and the like hold. Full matches only; time is linear in the name whatever the pattern.
  *
- * Literals . [sets] \d \D \w \W \s \S \b \B \A \Z ^ $ | ( ) (?: ) (?P<name> ) * + ? {m,n} and their lazy forms. Not here,
- * and refused by name: look-around, back-references, possessive quantifiers, inline flags. */
+ * Literals . [sets] \d \D \w \W \s \S \b \B \A \Z ^ $ | ( ) (?: ) (?P<name> ) * + ? {m,n} and their lazy forms. Not
+ * here, and refused by name: look-around, back-references, possessive quantifiers, inline flags. */
 #ifndef GT_NAME_REGEX_H
 #define GT_NAME_REGEX_H
 

@@ -126,7 +126,8 @@ gt_status gt_ckpt_clear(const char *out_dir)
     return st;
 }
 
-/* What a folder in the making may be called: as the finished one, or window-STEP.RANK, whose digest is not known yet. */
+/* What a folder in the making may be called: as the finished one, or window-STEP.RANK, whose digest is not known yet.
+ */
 static bool is_begun(const char *name)
 {
     gt_ckpt_entry e;

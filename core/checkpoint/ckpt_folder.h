@@ -28,13 +28,15 @@ gt_status gt_ckpt_list(gt_ckpt_entry **out, size_t *count, const char *out_dir);
 /* Reads the manifest alone; the files are not looked at. */
 gt_status gt_ckpt_open_unverified(gt_ckpt **out, const char *path);
 
-/* Opens a file of the folder if its size and digest are the manifest's; a link is refused. *fd is the caller's to close. */
+/* Opens a file of the folder if its size and digest are the manifest's; a link is refused. *fd is the caller's to
+ * close. */
 gt_status gt_ckpt_verify(int *fd, const char *folder, const gt_manifest_file *f);
 
 /* Removes a folder so that no half of it is ever taken for a checkpoint: renames it away first. */
 gt_status gt_ckpt_remove(const char *out_dir, const char *name);
 
-/* Removes what the policy does not keep after a checkpoint of `step` was published; mid_window: with all ranks' parts. */
+/* Removes what the policy does not keep after a checkpoint of `step` was published; mid_window: with all ranks' parts.
+ */
 gt_status gt_ckpt_prune(const gt_ckpt_policy *p, int64_t step, bool mid_window);
 
 #endif

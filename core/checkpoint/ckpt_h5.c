@@ -10,7 +10,7 @@
 
 enum { CHUNK_BYTES = 1 << 20, FORMAT_VERSION = 1 };
 
-/* --- HDF5's errors in our words --------------------------------------------------------------------------------------- */
+/* HDF5's errors in our words. */
 
 static herr_t innermost(unsigned n, const H5E_error2_t *e, void *text)
 {
@@ -41,8 +41,9 @@ static gt_status h5_check(bool bad, gt_status code, const char *file, const char
         if ((id) >= 0 && (call) < 0 && st == GT_OK) st = h5_check(true, code, file, name, #call);                      \
     } while (0)
 
-/* Before the first call of the library in a process. Its exit handler crashes after a failed H5Fclose, so it is left out:
- * every file is closed by hand. Its lock on files would only fail where a file system has none: names are ours alone. */
+/* Before the first call of the library in a process. Its exit handler crashes after a failed H5Fclose, so it is left
+ * out: every file is closed by hand. Its lock on files would only fail where a file system has none: names are ours
+ * alone. */
 static gt_status h5_start(void)
 {
     static bool started;
@@ -54,7 +55,7 @@ static gt_status h5_start(void)
     return GT_OK;
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 /* Whole trailing dimensions first, until a chunk is full. */
 static void chunk_shape(hsize_t *chunk, int dims, const hsize_t *shape, size_t size)
@@ -182,9 +183,9 @@ static gt_status write_identity(hid_t h, const char *file, const char *kind, con
     return write_text_attribute(h, file, "id", id);
 }
 
-/* Closes the file whatever happened and puts it on the disk. Where even closing fails (a full disk) the library keeps the
- * descriptor for ever; cutting the file to nothing gives at least its space back. The descriptor must stay open: as long
- * as it does, the system gives its inode to no other file, which the library would take for this one. */
+/* Closes the file whatever happened and puts it on the disk. Where even closing fails (a full disk) the library keeps
+ * the descriptor for ever; cutting the file to nothing gives at least its space back. The descriptor must stay open: as
+ * long as it does, the system gives its inode to no other file, which the library would take for this one. */
 static gt_status finish_file(hid_t h, const char *file, gt_status st)
 {
     const gt_status code = GT_ERR_IO;
@@ -239,7 +240,7 @@ gt_status gt_h5_write_part(const char *path, const gt_ckpt_part *p, const char *
     return finish_file(h, path, st);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
 static gt_status check_array(hid_t set, const char *file, const char *name, const gt_h5_array *a)
 {

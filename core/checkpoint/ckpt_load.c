@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- a verified file, read in a child --------------------------------------------------------------------------------- */
+/* A verified file, read in a child. */
 
 typedef struct {
     int fd;
@@ -49,7 +49,7 @@ static gt_status read_file(void **shared, size_t bytes, const gt_ckpt *k, int fi
     return st;
 }
 
-/* --- tensors ---------------------------------------------------------------------------------------------------------- */
+/* Tensors. */
 
 static int by_name(const void *a, const void *b)
 {
@@ -153,7 +153,7 @@ static gt_status share_tensors(gt_comm *c, const gt_ckpt_tensor *tensor, int cou
     return GT_OK;
 }
 
-/* --- the window ------------------------------------------------------------------------------------------------------- */
+/* The window. */
 
 typedef struct {
     const gt_ckpt *k;
@@ -206,7 +206,8 @@ static gt_status add_parts(candidates *all, const gt_ckpt *k, const gt_ckpt_part
     return GT_OK;
 }
 
-/* The checkpoint's own parts, and those in window folders and other checkpoints beside it that belong to the same state. */
+/* The checkpoint's own parts, and those in window folders and other checkpoints beside it that belong to the same
+ * state. */
 static gt_status collect(candidates *all, const gt_ckpt *k, const gt_ckpt_part *want)
 {
     GT_TRY(add_parts(all, k, want, true));

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- reading members: each says what was expected -------------------------------------------------------------------- */
+/* Reading members: each says what was expected. */
 
 typedef struct {
     const char *where;
@@ -133,7 +133,7 @@ static void read_state(reader *r, gt_manifest *m, const gt_json *root, const cha
     s->extra = m->texts[2] = raw_object(r, o, "extra", text);
 }
 
-/* --- lists --- */
+/* Lists. */
 
 static const gt_json *list(reader *r, const gt_json *o, const char *key, uint32_t limit, size_t size, void *memory)
 {
@@ -234,8 +234,8 @@ static void read_files(reader *r, gt_manifest *m, const gt_json *root)
     check_names(r, "file", names, n);
     free(names);
     m->file_count = n;
-    /* Nothing in the files is compressed, so a size that is claimed must be there: what is allocated later is bounded by
-     * what really lies on disk. */
+    /* Nothing in the files is compressed, so a size that is claimed must be there: what is allocated later is bounded
+     * by what really lies on disk. */
     if (r->st == GT_OK && m->state_file >= 0 && m->file[m->state_file].bytes / 12 < m->elements)
         r->st = GT_FAIL(GT_ERR_DATA, "%s: %s has %llu bytes, too few for three arrays of %zu floats", r->where,
                         GT_CKPT_STATE_NAME, (unsigned long long)m->file[m->state_file].bytes, m->elements);

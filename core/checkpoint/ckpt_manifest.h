@@ -44,8 +44,8 @@ typedef struct {
 gt_status gt_manifest_parse(gt_manifest *out, const char *text, size_t size, const char *where);
 void gt_manifest_free(gt_manifest *m); /* zeroed structs are fine */
 
-/* The members of the manifest, one function each, appended to text that gt_manifest_begin started; gt_manifest_end seals it
- * with the digest. files and parts: lines made by gt_manifest_file_line and _part_line, joined by ",\n". */
+/* The members of the manifest, one function each, appended to text that gt_manifest_begin started; gt_manifest_end
+ * seals it with the digest. files and parts: lines made by gt_manifest_file_line and _part_line, joined by ",\n". */
 void gt_manifest_state(gt_text *t, const gt_train_state *s, const char *id);
 void gt_manifest_file_line(gt_text *t, const char *name, uint64_t bytes, const char *sha256);
 void gt_manifest_part_line(gt_text *t, const char *file, int rank, const gt_ckpt_part *p);

@@ -1,4 +1,5 @@
-/* ckpt.c - saving: together under one folder, or each rank alone when it must leave. A folder is written under a name with
+/* ckpt.c - saving: together under one folder, or each rank alone when it must leave. A folder is written under a name
+ * with
  * ".tmp-", its files fsynced, the manifest last; the rename is the moment it exists. */
 #include "ckpt_folder.h"
 #include "ckpt_h5.h"
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* --- what is saved ---------------------------------------------------------------------------------------------------- */
+/* What is saved. */
 
 static void hash_text(gt_sha256 *h, const char *text)
 {
@@ -96,7 +97,7 @@ static gt_status check_part(const gt_train_state *s, const gt_ckpt_part *p)
     return GT_OK;
 }
 
-/* --- files of a folder ------------------------------------------------------------------------------------------------ */
+/* Files of a folder. */
 
 static gt_status describe_file(gt_text *lines, char sha256[65], const char *folder, const char *name)
 {
@@ -158,7 +159,7 @@ static gt_status write_manifest(const char *folder, const gt_train_state *s, con
     return st;
 }
 
-/* --- folders ---------------------------------------------------------------------------------------------------------- */
+/* Folders. */
 
 /* "<out_dir>/<name>.tmp-<pid>", made anew. */
 static gt_status make_tmp(char **tmp, const char *out_dir, const char *name)
@@ -184,8 +185,8 @@ static gt_status abandon(const char *tmp, gt_status st)
     return gt_fail_(st, why.file, why.line, "%s", why.message);
 }
 
-/* tmp becomes out_dir/name, in one step also where a folder of that name is there: the two change places and the old one
- * goes. Only a file system that cannot exchange has a moment with neither. */
+/* tmp becomes out_dir/name, in one step also where a folder of that name is there: the two change places and the old
+ * one goes. Only a file system that cannot exchange has a moment with neither. */
 static gt_status publish(const char *tmp, const char *out_dir, const char *name)
 {
     char *path = gt_fs_join(out_dir, name);
@@ -206,8 +207,8 @@ static gt_status publish(const char *tmp, const char *out_dir, const char *name)
     return st;
 }
 
-/* Whether out_dir/name is a checkpoint of that state, with the same words about it (about NULL: any), and its state file
- * there with the right size (thorough: and the right digest). */
+/* Whether out_dir/name is a checkpoint of that state, with the same words about it (about NULL: any), and its state
+ * file there with the right size (thorough: and the right digest). */
 static bool saved_already(const char *out_dir, const char *name, const char *id, const char *about, bool thorough)
 {
     gt_ckpt *k = NULL;
@@ -231,7 +232,7 @@ static bool saved_already(const char *out_dir, const char *name, const char *id,
     return same;
 }
 
-/* --- together --------------------------------------------------------------------------------------------------------- */
+/* Together. */
 
 /* What rank 0 tells the others before they write. */
 typedef struct {
@@ -350,7 +351,7 @@ gt_status gt_ckpt_save(gt_comm *c, const gt_ckpt_policy *p, const gt_train_state
     return GT_OK;
 }
 
-/* --- alone ------------------------------------------------------------------------------------------------------------ */
+/* Alone. */
 
 static gt_status save_state_alone(const char *out_dir, const gt_train_state *s, const char *id)
 {

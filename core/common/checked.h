@@ -29,11 +29,26 @@ static inline bool gt_range_inside(uint64_t begin, uint64_t length, uint64_t tot
 }
 
 /* n rounded up to a multiple of a power of two. */
-static inline size_t gt_align_up(size_t n, size_t power_of_two) { return (n + power_of_two - 1) & ~(power_of_two - 1); }
+static inline size_t gt_align_up(size_t n, size_t power_of_two)
+{
+    return (n + power_of_two - 1) & ~(power_of_two - 1);
+}
 
-static inline size_t gt_min_size(size_t a, size_t b) { return a < b ? a : b; }
-static inline size_t gt_max_size(size_t a, size_t b) { return a > b ? a : b; }
-static inline int gt_min_int(int a, int b) { return a < b ? a : b; }
-static inline int gt_max_int(int a, int b) { return a > b ? a : b; }
+static inline size_t gt_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline size_t gt_max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+static inline int gt_min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+static inline int gt_max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
 
 #endif

@@ -41,8 +41,10 @@ const char *gt_dtype_name(gt_dtype t)
 float gt_f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, e = (h >> 10) & 31u, m = h & 1023u, u;
-    if (e == 31) u = sign | 0x7f800000u | (m << 13);
-    else if (e != 0) u = sign | ((e + 112) << 23) | (m << 13);
+    if (e == 31)
+        u = sign | 0x7f800000u | (m << 13);
+    else if (e != 0)
+        u = sign | ((e + 112) << 23) | (m << 13);
     else { /* subnormal: m * 2^-24 is exact in float */
         float f = (float)m * 0x1p-24f;
         return sign ? -f : f;

@@ -77,8 +77,10 @@ static inline uint16_t gt_f64_to_bf16(double d)
         uint32_t u;
         memcpy(&u, &f, 4);
         if ((u & 1u) == 0) {
-            if ((back > d) == (d > 0)) u -= 1;
-            else u |= 1u;
+            if ((back > d) == (d > 0))
+                u -= 1;
+            else
+                u |= 1u;
             memcpy(&f, &u, 4);
         }
     }

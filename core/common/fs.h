@@ -19,7 +19,8 @@ typedef struct {
 gt_status gt_map_open(gt_map *out, const char *path);
 void gt_map_close(gt_map *m); /* NULL and zeroed structs are fine */
 
-/* Reads a small file whole (NUL-terminated after size bytes; caller frees *out). More than `limit` bytes: GT_ERR_DATA. */
+/* Reads a small file whole (NUL-terminated after size bytes; caller frees *out). More than `limit` bytes: GT_ERR_DATA.
+ */
 gt_status gt_fs_read(char **out, size_t *size, const char *path, size_t limit);
 
 /* A file being written under a temporary name in the same folder ("<path>.tmp.<pid>"). */
@@ -48,9 +49,9 @@ gt_status gt_fs_remove_tree(const char *path); /* never follows links; a missing
 bool gt_fs_exists(const char *path);
 bool gt_fs_is_dir(const char *path);
 
-/* Removes from folder what writers that were killed left: entries "<name>.tmp.<pid>" and "<name>.tmp-<pid>", with ours(name).
- * ALL: only for who holds a lock under which alone these are made. UNLOCKED: only regular files that nobody holds a flock
- * on. Goes on after a failure and returns the first. GT_ERR_IO. */
+/* Removes from folder what writers that were killed left: entries "<name>.tmp.<pid>" and "<name>.tmp-<pid>", with
+ * ours(name). ALL: only for who holds a lock under which alone these are made. UNLOCKED: only regular files that nobody
+ * holds a flock on. Goes on after a failure and returns the first. GT_ERR_IO. */
 typedef enum { GT_SWEEP_ALL, GT_SWEEP_UNLOCKED } gt_sweep;
 gt_status gt_fs_sweep(const char *folder, bool (*ours)(const char *name), gt_sweep which);
 

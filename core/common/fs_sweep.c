@@ -1,4 +1,5 @@
-/* fs_sweep.c - what a killed writer leaves: a temporary with the name that fs.h and its users give, of no use to anybody. */
+/* fs_sweep.c - what a killed writer leaves: a temporary with the name that fs.h and its users give, of no use to
+ * anybody. */
 #include "fs.h"
 
 #include <dirent.h>

@@ -19,7 +19,8 @@ typedef struct chunk {
     _Alignas(16) char bytes[];
 } chunk;
 
-/* Objects are allocated with this tail; a table only from INDEX_FROM members on. Open addressing, size a power of two. */
+/* Objects are allocated with this tail; a table only from INDEX_FROM members on. Open addressing, size a power of two.
+ */
 typedef struct {
     gt_json value;
     const gt_json **table; /* [mask + 1], NULL: free */

@@ -35,8 +35,10 @@ void gt_log_init(int rank)
         const char *colon = memchr(p, ':', n);
         size_t key = colon ? (size_t)(colon - p) : 0;
         int level = colon ? level_of(colon + 1, n - key - 1) : level_of(p, n);
-        if (level < 0) fprintf(stderr, "gemtune: GT_LOG: '%.*s' is no LEVEL or SUBSYSTEM:LEVEL; ignored\n", (int)n, p);
-        else if (!colon) default_level = level;
+        if (level < 0)
+            fprintf(stderr, "gemtune: GT_LOG: '%.*s' is no LEVEL or SUBSYSTEM:LEVEL; ignored\n", (int)n, p);
+        else if (!colon)
+            default_level = level;
         else if (key < sizeof rules[0].name && rule_count < (int)(sizeof rules / sizeof *rules)) {
             memcpy(rules[rule_count].name, p, key);
             rules[rule_count].name[key] = 0;

@@ -66,7 +66,7 @@ gt_status gt_output_file_check(const char *path, bool replace)
     return GT_OK;
 }
 
-/* path without slashes at its end, so that names beside it can be made. */
+/* Path without slashes at its end, so that names beside it can be made. */
 static char *trimmed(const char *path)
 {
     size_t n = strlen(path);

@@ -21,9 +21,9 @@ struct gt_pool {
     gt_task fn;
     void *context;
     int tasks;
-    _Alignas(64) atomic_int next;    /* the next task to hand out */
-    _Alignas(64) atomic_int active;  /* workers still inside the current run */
-    _Alignas(64) atomic_uint epoch;  /* counts runs; workers wait on it */
+    _Alignas(64) atomic_int next;   /* the next task to hand out */
+    _Alignas(64) atomic_int active; /* workers still inside the current run */
+    _Alignas(64) atomic_uint epoch; /* counts runs; workers wait on it */
     atomic_int sleepers;
     atomic_bool quit;
 };
@@ -61,7 +61,8 @@ static void *worker_main(void *arg)
     for (;;) {
         int spins = 0;
         while (atomic_load_explicit(&p->epoch, memory_order_acquire) == seen) {
-            if (++spins < SPIN_ROUNDS) __builtin_ia32_pause();
+            if (++spins < SPIN_ROUNDS)
+                __builtin_ia32_pause();
             else {
                 atomic_fetch_add(&p->sleepers, 1);
                 futex_wait(&p->epoch, seen);
@@ -103,7 +104,8 @@ gt_status gt_pool_create(gt_pool **out, int threads)
         if (e != 0) {
             free(arg);
             st = GT_FAIL(GT_ERR_NOMEM, "thread %d of %d: %s; lower --threads", i, threads, strerror(e));
-        } else p->threads = i + 1;
+        } else
+            p->threads = i + 1;
     }
     if (st != GT_OK) {
         gt_pool_destroy(p);
@@ -124,7 +126,10 @@ void gt_pool_destroy(gt_pool *p)
     free(p);
 }
 
-int gt_pool_threads(const gt_pool *p) { return p ? p->threads : 1; }
+int gt_pool_threads(const gt_pool *p)
+{
+    return p ? p->threads : 1;
+}
 
 void gt_pool_run(gt_pool *p, int tasks, gt_task fn, void *context)
 {
@@ -142,7 +147,9 @@ void gt_pool_run(gt_pool *p, int tasks, gt_task fn, void *context)
     work(p, 0);
     int spins = 0;
     while (atomic_load_explicit(&p->active, memory_order_acquire) != 0) {
-        if (++spins < SPIN_ROUNDS) __builtin_ia32_pause();
-        else sched_yield();
+        if (++spins < SPIN_ROUNDS)
+            __builtin_ia32_pause();
+        else
+            sched_yield();
     }
 }

@@ -20,7 +20,10 @@ static inline uint64_t gt_rng_key(uint64_t key, uint64_t part)
     return gt_mix64(key + 0x9e3779b97f4a7c15ull * (part + 1));
 }
 
-static inline uint64_t gt_rng_u64(uint64_t key, uint64_t index) { return gt_rng_key(key, index); }
+static inline uint64_t gt_rng_u64(uint64_t key, uint64_t index)
+{
+    return gt_rng_key(key, index);
+}
 
 /* Uniform in [0, 1): 53 bits, and the same for float: 24 bits. */
 static inline double gt_rng_uniform(uint64_t key, uint64_t index)

@@ -8,7 +8,8 @@ static volatile sig_atomic_t save_asked, stop_asked;
 
 static void on_signal(int number)
 {
-    if (number == SIGUSR1) save_asked = 1;
+    if (number == SIGUSR1)
+        save_asked = 1;
     else {
         if (stop_asked && number == SIGINT) {
             signal(SIGINT, SIG_DFL);
@@ -33,8 +34,14 @@ gt_status gt_signals_install(void)
     return GT_OK;
 }
 
-bool gt_signals_save_asked(void) { return save_asked != 0; }
-int gt_signals_stop_asked(void) { return stop_asked; }
+bool gt_signals_save_asked(void)
+{
+    return save_asked != 0;
+}
+int gt_signals_stop_asked(void)
+{
+    return stop_asked;
+}
 
 gt_status gt_signals_check(void)
 {
@@ -42,4 +49,7 @@ gt_status gt_signals_check(void)
     return GT_FAIL(GT_ERR_INTERRUPTED, "stopped by signal %d (%s)", (int)stop_asked, strsignal(stop_asked));
 }
 
-void gt_signals_reset(void) { save_asked = stop_asked = 0; }
+void gt_signals_reset(void)
+{
+    save_asked = stop_asked = 0;
+}

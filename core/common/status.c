@@ -8,7 +8,10 @@
 
 static _Thread_local gt_error last;
 
-const gt_error *gt_error_last(void) { return &last; }
+const gt_error *gt_error_last(void)
+{
+    return &last;
+}
 
 gt_status gt_fail_(gt_status code, const char *file, int line, const char *fmt, ...)
 {
@@ -44,17 +47,24 @@ gt_status gt_error_prefix(const char *fmt, ...)
 int gt_status_exit_code(gt_status code)
 {
     switch (code) {
-    case GT_OK: return 0;
-    case GT_ERR_USAGE: return 64;
-    case GT_ERR_DATA: return 65;
-    case GT_ERR_CONFIG: return 78;
-    case GT_ERR_IO: return 74;
+    case GT_OK:
+        return 0;
+    case GT_ERR_USAGE:
+        return 64;
+    case GT_ERR_DATA:
+        return 65;
+    case GT_ERR_CONFIG:
+        return 78;
+    case GT_ERR_IO:
+        return 74;
     case GT_ERR_NOMEM:
     case GT_ERR_LOST:
-    case GT_ERR_INTERRUPTED: return 75;
+    case GT_ERR_INTERRUPTED:
+        return 75;
     case GT_ERR_DEVICE:
     case GT_ERR_ARG:
-    case GT_ERR_INTERNAL: break;
+    case GT_ERR_INTERNAL:
+        break;
     }
     return 70;
 }

@@ -117,7 +117,8 @@ void gt_tame_text(char *bytes, size_t size)
     for (size_t i = 0; i < size; i++) {
         const unsigned char c = (unsigned char)bytes[i];
         const bool low = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-        const bool high = c == 0xc2 && i + 1 < size && ((unsigned char)bytes[i + 1] & 0xe0) == 0x80; /* U+0080 ... U+009F */
+        const bool high =
+            c == 0xc2 && i + 1 < size && ((unsigned char)bytes[i + 1] & 0xe0) == 0x80; /* U+0080 ... U+009F */
         if (low || high) bytes[i] = '?';
         if (high) bytes[++i] = '?';
     }

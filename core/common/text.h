@@ -18,8 +18,8 @@ void gt_text_addf(gt_text *t, const char *fmt, ...) __attribute__((format(printf
 /* Appends bytes as a JSON string with its quotes. Bytes that are no valid UTF-8 become U+FFFD, one each. */
 void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size);
 
-/* Makes bytes [size] safe to show: control characters but newlines and tabs become '?', so that a name from a hostile file
- * cannot steer a terminal. In place; the size stays. */
+/* Makes bytes [size] safe to show: control characters but newlines and tabs become '?', so that a name from a hostile
+ * file cannot steer a terminal. In place; the size stays. */
 void gt_tame_text(char *bytes, size_t size);
 
 /* Empties it and keeps the memory for the next use. */

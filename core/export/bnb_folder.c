@@ -105,8 +105,7 @@ static gt_status make_plan(plan *p, const gt_weights *w)
     if (!p->state || !p->tensor) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a list of its tensors", w->path);
     for (size_t i = 0; i < matrices; i++) {
         const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
-        if (m->dtype != w->proj[0][0].dtype || !gt_dtype_fourbit(m->dtype) ||
-            !m->absmax != !w->proj[0][0].absmax)
+        if (m->dtype != w->proj[0][0].dtype || !gt_dtype_fourbit(m->dtype) || !m->absmax != !w->proj[0][0].absmax)
             return GT_FAIL(GT_ERR_DATA, "%s: its projections are not 4-bit weights of one kind", w->path);
         print_state(&p->state[i], m);
         if (p->state[i].failed) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a quant_state", w->path);

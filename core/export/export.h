@@ -1,5 +1,5 @@
-/* export.h - what a run made, in the forms that other programs load: the adapter as a PEFT folder, base plus adapter as a plain
- * model, or a base alone as a plain model. */
+/* export.h - what a run made, in the forms that other programs load: the adapter as a PEFT folder, base plus adapter as
+ * a plain model, or a base alone as a plain model. */
 #ifndef GT_EXPORT_H
 #define GT_EXPORT_H
 
@@ -20,9 +20,9 @@ typedef struct {
     bool replace;      /* --force */
 } gt_export_options;
 
-/* Not collective. The base of a run is checked by identity (contents, not names); one that the run packed at its start is taken
- * from the cache, or packed again (base_cache.h). report (may be NULL): lines for the user.
- * GT_ERR_CONFIG: not the run's base, --merge-into original without an original, no checkpoint; the folder exists. */
+/* Not collective. The base of a run is checked by identity (contents, not names); one that the run packed at its start
+ * is taken from the cache, or packed again (base_cache.h). report (may be NULL): lines for the user. GT_ERR_CONFIG: not
+ * the run's base, --merge-into original without an original, no checkpoint; the folder exists. */
 gt_status gt_export(const gt_export_options *o, gt_pool *pool, gt_text *report);
 
 #endif

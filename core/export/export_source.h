@@ -1,4 +1,5 @@
-/* export_source.h - an adapter to be exported with what is known of its base, wherever it comes from. For export.c only. */
+/* export_source.h - an adapter to be exported with what is known of its base, wherever it comes from. For export.c
+ * only. */
 #ifndef GT_EXPORT_SOURCE_H
 #define GT_EXPORT_SOURCE_H
 
@@ -22,7 +23,8 @@ typedef struct {
     gt_adapter *adapter;
 } gt_export_source;
 
-/* Finds out what path is and which base it names. GT_ERR_CONFIG: neither run, checkpoint nor adapter. Close also after failure. */
+/* Finds out what path is and which base it names. GT_ERR_CONFIG: neither run, checkpoint nor adapter. Close also after
+ * failure. */
 gt_status gt_export_source_open(gt_export_source *s, const char *path, const char *base);
 
 /* Reads the adapter's values for the opened base. */

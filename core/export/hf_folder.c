@@ -137,7 +137,7 @@ gt_status gt_hf_write_tensors(const char *folder, const gt_hf_tensor *t, size_t 
     return shards > 1 ? write_index(folder, t, count, shard_bytes, shards) : GT_OK;
 }
 
-/* Small files ----------------------------------------------------------------------------------------------------------- */
+/* Small files. */
 
 static gt_status write_text(const char *folder, const char *name, const char *data, size_t size)
 {

@@ -1,5 +1,5 @@
-/* hf_folder.h - writing a Hugging Face model folder: tensors into one safetensors file or into shards with their index, and
- * the small files beside them. */
+/* hf_folder.h - writing a Hugging Face model folder: tensors into one safetensors file or into shards with their index,
+ * and the small files beside them. */
 #ifndef GT_HF_FOLDER_H
 #define GT_HF_FOLDER_H
 
@@ -24,14 +24,16 @@ typedef struct {
 /* Writes all of a tensor's bytes, in pieces, with gt_safetensors_write. */
 typedef gt_status (*gt_hf_produce)(void *user, const gt_hf_tensor *t, gt_safetensors_writer *w);
 
-/* Writes the tensors into folder (which exists): model.safetensors, or, cut in the given order, model-0000N-of-0000M.safetensors
- * and model.safetensors.index.json. Inside a file they are in the safetensors library's order: produce is called in that. metadata: as gt_safetensors_create. Nothing is held but what produce holds. */
+/* Writes the tensors into folder (which exists): model.safetensors, or, cut in the given order,
+ * model-0000N-of-0000M.safetensors and model.safetensors.index.json. Inside a file they are in the safetensors
+ * library's order: produce is called in that. metadata: as gt_safetensors_create. Nothing is held but what produce
+ * holds. */
 gt_status gt_hf_write_tensors(const char *folder, const gt_hf_tensor *t, size_t count, uint64_t shard_bytes,
                               const char *const *metadata, gt_hf_produce produce, void *user);
 
-/* Writes config.json, generation_config.json and the tokenizer's files. config: its text. From a folder, tokenizer files and
- * generation_config.json are copied as they are; otherwise they are made from tokenizer (NULL: none are written) and the
- * config. */
+/* Writes config.json, generation_config.json and the tokenizer's files. config: its text. From a folder, tokenizer
+ * files and generation_config.json are copied as they are; otherwise they are made from tokenizer (NULL: none are
+ * written) and the config. */
 gt_status gt_hf_write_small_files(const char *folder, const gt_weights *w, const char *config,
                                   const gt_tokenizer *tokenizer);
 

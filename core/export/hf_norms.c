@@ -67,7 +67,8 @@ gt_status gt_hf_produce_plain(const gt_weights *w, const gt_hf_tensor *t, gt_saf
     for (size_t j = 0; j < t->shape[0]; j += 256) {
         float value[256];
         const size_t count = gt_min_size(256, (size_t)t->shape[0] - j);
-        /* exact: a factor 1 + w with w in bf16 gives a difference of at most 8 significant bits, and its sum is the factor again */
+        /* exact: a factor 1 + w with w in bf16 gives a difference of at most 8 significant bits, and its sum is the
+         * factor again */
         for (size_t k = 0; k < count; k++) value[k] = factor[j + k] - 1.0f;
         GT_TRY(gt_hf_write_values(out, t->dtype, value, count));
     }

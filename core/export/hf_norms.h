@@ -1,5 +1,5 @@
-/* hf_norms.h - the tensors of a text model that are no projection, as Hugging Face folders hold them: the embedding and the
- * norms' weights w = factor - 1. */
+/* hf_norms.h - the tensors of a text model that are no projection, as Hugging Face folders hold them: the embedding and
+ * the norms' weights w = factor - 1. */
 #ifndef GT_HF_NORMS_H
 #define GT_HF_NORMS_H
 

@@ -18,11 +18,12 @@ typedef enum {
  * GT_INSPECT_BASE if it may be a hub id, else GT_INSPECT_OTHER. */
 gt_inspect_kind gt_inspect_what(const char *path);
 
-/* Appends lines "  name   value" to out, ended by newlines. Reads headers and validates them; of contents only the norms.
- * On failure what was appended stays; the error names the file. GT_ERR_ARG: GT_INSPECT_OTHER. */
+/* Appends lines "  name   value" to out, ended by newlines. Reads headers and validates them; of contents only the
+ * norms. On failure what was appended stays; the error names the file. GT_ERR_ARG: GT_INSPECT_OTHER. */
 gt_status gt_inspect(gt_text *out, gt_inspect_kind kind, const char *path);
 
-/* Reads a base whole and appends whether it is what its digests say (only a .gtq holds any). GT_ERR_DATA names the tensor. */
+/* Reads a base whole and appends whether it is what its digests say (only a .gtq holds any). GT_ERR_DATA names the
+ * tensor. */
 gt_status gt_inspect_verify(gt_text *out, const char *model);
 
 /* The three of them. */

@@ -17,8 +17,9 @@ typedef struct {
     bool replace;      /* --force */
 } gt_quantize_options;
 
-/* Collective (comm NULL: this process alone). Writes the packed base with the model's tokenizer inside, or the folder with the
- * tokenizer's files (from the packed form that gt_base_pack keeps in the cache); nothing is left on failure. report (may be NULL): lines for the user, on rank 0. */
+/* Collective (comm NULL: this process alone). Writes the packed base with the model's tokenizer inside, or the folder
+ * with the tokenizer's files (from the packed form that gt_base_pack keeps in the cache); nothing is left on failure.
+ * report (may be NULL): lines for the user, on rank 0. */
 gt_status gt_quantize(const gt_quantize_options *o, gt_comm *comm, gt_pool *pool, gt_text *report);
 
 #endif

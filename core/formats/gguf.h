@@ -1,5 +1,5 @@
-/* gguf.h - the GGUF model file, versions 2 and 3, whole or split over several files (spec/formats.md section 3; the public
- * definition is ggml-org/ggml, docs/gguf.md).
+/* gguf.h - the GGUF model file, versions 2 and 3, whole or split over several files (spec/formats.md section 3; the
+ * public definition is ggml-org/ggml, docs/gguf.md).
  *
  * Opening maps every file and validates all of it before anything is handed out: counts, lengths, types, duplicates,
  * that tensors lie inside the data and not on each other. Values and strings are read in place from the map. */
@@ -59,14 +59,15 @@ size_t gt_gguf_count(const gt_gguf *g);
 const gt_gguf_tensor *gt_gguf_at(const gt_gguf *g, size_t i);
 const gt_gguf_tensor *gt_gguf_find(const gt_gguf *g, const char *name);
 
-/* Metadata, of the first file -------------------------------------------------------------------------------------------- */
+/* Metadata, of the first file. */
 
 size_t gt_gguf_key_count(const gt_gguf *g);
 const char *gt_gguf_key_at(const gt_gguf *g, size_t i, gt_gguf_type *type);
 bool gt_gguf_has(const gt_gguf *g, const char *key);
 
-/* A value by key. When the key is absent *out keeps what it held and the call succeeds. Integers of every width serve for
- * int64 (GT_ERR_DATA if it does not fit), floats and integers for double. GT_ERR_DATA: another type; names the key. */
+/* A value by key. When the key is absent *out keeps what it held and the call succeeds. Integers of every width serve
+ * for int64 (GT_ERR_DATA if it does not fit), floats and integers for double. GT_ERR_DATA: another type; names the key.
+ */
 gt_status gt_gguf_get_int(const gt_gguf *g, const char *key, int64_t *out);
 gt_status gt_gguf_get_double(const gt_gguf *g, const char *key, double *out);
 gt_status gt_gguf_get_bool(const gt_gguf *g, const char *key, bool *out);

@@ -50,7 +50,7 @@ const char *gt_safetensors_metadata(const gt_safetensors *s, const char *key);
 size_t gt_safetensors_metadata_count(const gt_safetensors *s);
 const char *gt_safetensors_metadata_at(const gt_safetensors *s, size_t i, const char **key);
 
-/* Writing ------------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 enum { GT_SAFETENSORS_MAX_RANK = 4 }; /* of what we write */
 

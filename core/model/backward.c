@@ -149,8 +149,8 @@ static gt_status attention_out_bwd(const call *c, void *d_o, const void *o)
     return linear_bwd_act(c, GT_O_PROJ, d_o, c->p->d_small, o);
 }
 
-/* The same where the layer's end was computed for the targets' rows alone: gradients of the others are zero. c counts all
- * rows, few those with a target; dx goes from [targets, H] to [n, H]. */
+/* The same where the layer's end was computed for the targets' rows alone: gradients of the others are zero. c counts
+ * all rows, few those with a target; dx goes from [targets, H] to [n, H]. */
 static gt_status few_out_bwd(const call *c, const call *few)
 {
     const gt_kernels *k = c->m->k;

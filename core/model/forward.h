@@ -1,4 +1,5 @@
-/* forward.h - the model as straight kernel calls (spec/gemma3.md section 2), for training, scoring and generation alike. */
+/* forward.h - the model as straight kernel calls (spec/gemma3.md section 2), for training, scoring and generation
+ * alike. */
 #ifndef GT_FORWARD_H
 #define GT_FORWARD_H
 
@@ -21,18 +22,21 @@ typedef struct {
     /* Training: what follows the last layer's attention is computed for the rows with a target alone; afterwards only
      * gt_forward_loss and gt_backward may look at the result. */
     bool targets_only;
-    bool dropout;       /* training: the adapter's dropout is on */
-    uint64_t epoch;     /* part of the dropout key */
-    /* Called with the residual stream [n, H] act entering layer l (l = L: leaving the last) if not NULL: tests, inspection. */
+    bool dropout;   /* training: the adapter's dropout is on */
+    uint64_t epoch; /* part of the dropout key */
+    /* Called with the residual stream [n, H] act entering layer l (l = L: leaving the last) if not NULL: tests,
+     * inspection. */
     void (*observe)(void *context, int layer, const void *x, int n);
     void *observe_context;
 } gt_forward_options;
 
 /* Runs embedding and all layers over the batch; p->x[L] holds the result. batch->n <= p->max_tokens. In a training pass
- * what the backward needs is kept in p. GT_ERR_ARG: ids or positions out of range; GT_ERR_INTERRUPTED: a stop was asked. */
+ * what the backward needs is kept in p. GT_ERR_ARG: ids or positions out of range; GT_ERR_INTERRUPTED: a stop was
+ * asked. */
 gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_forward_options *o);
 
-/* One layer again, into p's shared activations: what backward calls under checkpointing. mlp_only: gate and up alone. */
+/* One layer again, into p's shared activations: what backward calls under checkpointing. mlp_only: gate and up alone.
+ */
 gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, bool mlp_only);
 
 /* Losses of a batch's targets after gt_forward, in chunks of p->head_rows rows. */

@@ -26,16 +26,16 @@ typedef struct gt_lora {
     void *act;            /* [count] copies in the compute dtype; param itself when that is float32 */
 } gt_lora;
 
-/* Lays out slots for ranks[layer * GT_PROJ_COUNT + proj] (0: none) with the given scalings (same indexing): order is layer,
- * projection, A before B. Fills everything but param and act. */
+/* Lays out slots for ranks[layer * GT_PROJ_COUNT + proj] (0: none) with the given scalings (same indexing): order is
+ * layer, projection, A before B. Fills everything but param and act. */
 void gt_lora_layout(gt_lora *l, const gt_model_config *c, const int *ranks, const float *scalings);
 
 /* Pushes param and act for a table's compute dtype. */
 void gt_lora_carve(gt_lora *l, gt_arena *a, gt_dtype act);
 
-/* Fresh adapters as PEFT makes them. GT_INIT_KAIMING: A uniform in +-1/sqrt(in) (Kaiming, a = sqrt 5), B zero; GAUSSIAN: A
- * normal with standard deviation 1/r, B zero; RANDOM: A as Kaiming, B uniform in +-1/sqrt(r), so the adapter is no zero.
- * Values depend on seed, layer, projection and index only. */
+/* Fresh adapters as PEFT makes them. GT_INIT_KAIMING: A uniform in +-1/sqrt(in) (Kaiming, a = sqrt 5), B zero;
+ * GAUSSIAN: A normal with standard deviation 1/r, B zero; RANDOM: A as Kaiming, B uniform in +-1/sqrt(r), so the
+ * adapter is no zero. Values depend on seed, layer, projection and index only. */
 void gt_lora_init(gt_lora *l, const gt_model_config *c, uint64_t seed, gt_init_lora init);
 
 /* Refreshes act from param: after every change of param. */
@@ -49,12 +49,13 @@ typedef struct {
     float *wide;             /* [n, widest input] f32 scratch; NULL without dropout */
 } gt_lora_work;
 
-/* out[n, out_features] += scaling * (drop(in) A^T) B^T for the slot of (layer, proj); nothing when it has none. out is act. */
+/* out[n, out_features] += scaling * (drop(in) A^T) B^T for the slot of (layer, proj); nothing when it has none. out is
+ * act. */
 gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
                           gt_proj p, void *out, const void *in, int n, const gt_lora_work *w);
 
-/* Accumulates the gradients of A and B into grad [count] f32 (unscaled sums over the tokens), and adds the adapter's part
- * to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). spec/backward.md section 1.4. */
+/* Accumulates the gradients of A and B into grad [count] f32 (unscaled sums over the tokens), and adds the adapter's
+ * part to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). spec/backward.md section 1.4. */
 gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
                            gt_proj p, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in,
                            int n, const gt_lora_work *w);

@@ -22,7 +22,7 @@ typedef enum {
 
 /* The decoded weights of one layer while they are held (gt_resident_acquire ... release). */
 typedef struct {
-    const void *proj[GT_PROJ_COUNT];  /* act [out, in], contiguous, lying as order says */
+    const void *proj[GT_PROJ_COUNT]; /* act [out, in], contiguous, lying as order says */
     gt_weight_order order[GT_PROJ_COUNT];
     const float *norm[GT_NORM_COUNT]; /* f32 factors 1 + w: [H] or [head_dim] */
 } gt_layer_weights;
@@ -105,7 +105,8 @@ typedef struct {
     int max_tokens; /* largest pass: sizes kernel scratch */
 } gt_model_options;
 
-/* What sizes kernel scratch and buffers: the largest pass, cache or document (tokens) and adapter rank that will be used. */
+/* What sizes kernel scratch and buffers: the largest pass, cache or document (tokens) and adapter rank that will be
+ * used. */
 gt_kernel_dims gt_model_kernel_dims(const gt_model_config *c, int max_tokens, int lora_rank);
 
 /* Bytes of the model's own memory by name (decoded layer, RoPE tables, kernel scratch): measures into plan. */

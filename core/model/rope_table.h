@@ -4,8 +4,8 @@
 
 #include "dtype.h"
 
-/* Fills cos, sin [positions, d/2]: angle = pos * inv_freq in float32, inv_freq[j] = 1 / theta^(2j/d) / factor in float32;
- * values rounded to bf16 when act is GT_BF16. */
+/* Fills cos, sin [positions, d/2]: angle = pos * inv_freq in float32, inv_freq[j] = 1 / theta^(2j/d) / factor in
+ * float32; values rounded to bf16 when act is GT_BF16. */
 void gt_rope_table(float *cos, float *sin, int positions, int d, double theta, double factor, gt_dtype act);
 
 #endif

@@ -18,8 +18,8 @@ typedef struct {
     int top;
 } gt_scorer;
 
-/* max_tokens: the longest row, at most what m was made for. top: best tokens to report at each supervised position (0: none).
- * all_logits: gt_score_logits will be called. */
+/* max_tokens: the longest row, at most what m was made for. top: best tokens to report at each supervised position (0:
+ * none). all_logits: gt_score_logits will be called. */
 gt_status gt_scorer_create(gt_scorer *s, gt_model *m, int max_tokens, int top, bool all_logits);
 void gt_scorer_destroy(gt_scorer *s); /* zeroed structs are fine */
 

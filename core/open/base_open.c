@@ -39,8 +39,8 @@ static gt_status make_nf4(gt_weights **w, const gt_base_options *o, gt_comm *com
     return GT_OK;
 }
 
-/* A 4-bit value is code * scale, rounded once, to the compute dtype. bitsandbytes rounds to the dtype its file names first,
- * which is the same in bfloat16; in float32 mode the reference's own float32 runs do not (docs/numerics.md). */
+/* A 4-bit value is code * scale, rounded once, to the compute dtype. bitsandbytes rounds to the dtype its file names
+ * first, which is the same in bfloat16; in float32 mode the reference's own float32 runs do not (docs/numerics.md). */
 static void decode_unrounded(gt_weights *w)
 {
     for (int l = 0; l < w->config.num_hidden_layers; l++)

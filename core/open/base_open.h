@@ -25,10 +25,10 @@ typedef struct {
 } gt_base_options;
 
 /* Collective (comm NULL: this process alone).
- * native: the values as stored, a GGUF's blocks included. bf16: the values rounded to bf16 as they are decoded (nothing is
- * copied). nf4: a base that is NF4 already (a .gtq, or a folder that bitsandbytes wrote) as it is, any other packed by
- * gt_base_pack. GT_ERR_CONFIG: its scales are not those asked for, or it is FP4 (gt_weights_fourbit). *out is the caller's;
- * gt_weights_close. */
+ * native: the values as stored, a GGUF's blocks included. bf16: the values rounded to bf16 as they are decoded (nothing
+ * is copied). nf4: a base that is NF4 already (a .gtq, or a folder that bitsandbytes wrote) as it is, any other packed
+ * by gt_base_pack. GT_ERR_CONFIG: its scales are not those asked for, or it is FP4 (gt_weights_fourbit). *out is the
+ * caller's; gt_weights_close. */
 gt_status gt_base_open(gt_weights **out, const char *model, const gt_base_options *o, gt_comm *comm);
 
 #endif

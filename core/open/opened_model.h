@@ -1,5 +1,5 @@
-/* opened_model.h - a base, an adapter beside it and a kernel table, ready to score or to generate: what every command and
- * server that only runs a model begins with. */
+/* opened_model.h - a base, an adapter beside it and a kernel table, ready to score or to generate: what every command
+ * and server that only runs a model begins with. */
 #ifndef GT_OPENED_MODEL_H
 #define GT_OPENED_MODEL_H
 
@@ -23,7 +23,8 @@ typedef struct {
     gt_open_options o;
 } gt_opened_model;
 
-/* Opens base and adapter: m is still NULL, since a model is made for a length that the caller may have to read first. */
+/* Opens base and adapter: m is still NULL, since a model is made for a length that the caller may have to read first.
+ */
 gt_status gt_opened_model_open(gt_opened_model *x, const gt_open_options *o);
 
 /* Makes the model for `positions` positions and passes of up to max_tokens tokens. */

@@ -141,7 +141,10 @@ static gt_status from_gguf(gt_tokenizer **out, const char *path)
     return st;
 }
 
-static void close_base(void *base) { gt_weights_close(base); }
+static void close_base(void *base)
+{
+    gt_weights_close(base);
+}
 
 /* The packed tokenizer is used where it is mapped: the base stays open with it. */
 static gt_status from_gtq(gt_tokenizer **out, const char *path)
@@ -149,8 +152,9 @@ static gt_status from_gtq(gt_tokenizer **out, const char *path)
     gt_weights *w = NULL;
     GT_TRY(gt_weights_open_gtq(&w, path));
     gt_tokenizer *t = NULL;
-    const gt_status st =
-        w->packed->tokenizer ? gt_tokenizer_from_packed(&t, w->packed->tokenizer, w->packed->tokenizer_bytes, path) : GT_OK;
+    const gt_status st = w->packed->tokenizer
+                             ? gt_tokenizer_from_packed(&t, w->packed->tokenizer, w->packed->tokenizer_bytes, path)
+                             : GT_OK;
     if (!t) {
         gt_weights_close(w);
         return st;

@@ -181,7 +181,8 @@ typedef struct {
     const char *note;      /* what it does, why it has no effect, or why it is refused and what to do */
 } gt_recipe_key;
 
-/* The i-th key, NULL behind the last: those that apply in the order of gt_recipe, then aliases and the others. Static. */
+/* The i-th key, NULL behind the last: those that apply in the order of gt_recipe, then aliases and the others. Static.
+ */
 const gt_recipe_key *gt_recipe_key_at(int i);
 
 /* The entry of a name, NULL if there is none. */

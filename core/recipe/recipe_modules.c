@@ -1,5 +1,5 @@
-/* recipe_modules.c - the values of a recipe that pick modules: targets and exclusions, layers, and what patterns set for
- * some of them. Stored, printed, released, and handed on as a gt_lora_config. */
+/* recipe_modules.c - the values of a recipe that pick modules: targets and exclusions, layers, and what patterns set
+ * for some of them. Stored, printed, released, and handed on as a gt_lora_config. */
 #include "lora_targets.h"
 #include "name_regex.h"
 #include "recipe_table.h"

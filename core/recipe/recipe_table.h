@@ -41,8 +41,8 @@ void gt_recipe_print_text(gt_text *out, const char *s);
 void gt_recipe_print_list(gt_text *out, const gt_string_list *l);
 void gt_recipe_print_number(gt_text *out, double v);
 
-/* recipe_modules.c: fields of the types GT_KEY_TARGETS, GT_KEY_EXCLUSION, GT_KEY_LAYERS, GT_KEY_RANKS and GT_KEY_ALPHAS, and
- * what their keys say about each other. free leaves fields of other types alone. */
+/* recipe_modules.c: fields of the types GT_KEY_TARGETS, GT_KEY_EXCLUSION, GT_KEY_LAYERS, GT_KEY_RANKS and
+ * GT_KEY_ALPHAS, and what their keys say about each other. free leaves fields of other types alone. */
 gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const gt_json *v);
 void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_key *k);
 void gt_recipe_free_modules(void *field, const gt_recipe_key *k);

@@ -17,8 +17,8 @@ void gt_optim_carve(gt_optim *o, gt_arena *a, size_t count);
 /* The L2 norm of g [lora->count], in double. */
 gt_status gt_optim_grad_norm(const gt_lora *l, const gt_kernels *k, gt_exec *x, const float *g, double *norm);
 
-/* One update of l->param with learning rate lr; g is the mean gradient before clipping, norm its norm. Refreshes l->act.
- * GT_ERR_ARG: norm is not finite (the caller decides what a bad step means). */
+/* One update of l->param with learning rate lr; g is the mean gradient before clipping, norm its norm. Refreshes
+ * l->act. GT_ERR_ARG: norm is not finite (the caller decides what a bad step means). */
 gt_status gt_optim_step(gt_optim *o, gt_lora *l, const gt_kernels *k, gt_exec *x, const float *g, double norm,
                         double lr);
 

@@ -42,8 +42,8 @@ typedef struct {
     bool drawn;
 } gt_train_progress; /* zero it to begin */
 
-/* Draws the line. On a terminal at most ten times a second; when piped a finished step at most once a second (the first and
- * the last always), and an unfinished one once in 30 seconds. */
+/* Draws the line. On a terminal at most ten times a second; when piped a finished step at most once a second (the first
+ * and the last always), and an unfinished one once in 30 seconds. */
 void gt_train_progress_show(gt_train_progress *p, const gt_train_line *line);
 
 /* Ends the drawn line, so that other text can follow. */

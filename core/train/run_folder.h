@@ -6,8 +6,8 @@
 
 typedef struct gt_run_folder gt_run_folder;
 
-/* Makes the folder where there is none, takes its lock (run_lock.h) and removes unfinished temporaries of the names that a
- * run gives. One process (rank 0). As gt_run_lock_take; GT_ERR_IO besides. On failure nothing new is left. */
+/* Makes the folder where there is none, takes its lock (run_lock.h) and removes unfinished temporaries of the names
+ * that a run gives. One process (rank 0). As gt_run_lock_take; GT_ERR_IO besides. On failure nothing new is left. */
 gt_status gt_run_folder_take(gt_run_folder **out, const char *path);
 
 /* Gives the lock back. Folders that take made go again when nothing but the lock came into them: a run that is refused

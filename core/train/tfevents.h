@@ -18,8 +18,8 @@ typedef struct gt_tfevents gt_tfevents;
 /* CRC-32C (Castagnoli, reflected 0x82f63b78), as in iSCSI. */
 uint32_t gt_crc32c(const void *data, size_t size);
 
-/* Makes folder (and parents) and a new event file in it, named by time, host and pid. first_step: events of earlier files
- * at this step and after it are void (a resume went back behind them); TensorBoard hides them. */
+/* Makes folder (and parents) and a new event file in it, named by time, host and pid. first_step: events of earlier
+ * files at this step and after it are void (a resume went back behind them); TensorBoard hides them. */
 gt_status gt_tfevents_open(gt_tfevents **out, const char *folder, int64_t first_step);
 
 /* One scalar; buffered until flush. A value that is not finite is written as it is. GT_ERR_IO. */

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- starting adapters */
+/* Starting adapters. */
 
 static gt_status start_adapter(gt_train_run *t)
 {
@@ -43,7 +43,7 @@ static gt_status start_adapter(gt_train_run *t)
     return gt_lora_refresh(&t->lora, t->m->k, &t->m->x);
 }
 
-/* --- saving */
+/* Saving. */
 
 /* A save that failed is tried again at the next occasion; a disk that stays full ends the run. *in_a_row: the count. */
 static gt_status forgive_save(const gt_train_run *t, gt_status st, int *in_a_row)
@@ -57,7 +57,7 @@ static gt_status forgive_save(const gt_train_run *t, gt_status st, int *in_a_row
     return GT_OK;
 }
 
-/* --- one window */
+/* One window. */
 
 static gt_flops micro_flops(const gt_train_run *t, const gt_micro_rows *m)
 {
@@ -67,8 +67,8 @@ static gt_flops micro_flops(const gt_train_run *t, const gt_micro_rows *m)
     return f;
 }
 
-/* Hands the window's unfinished micro-batches out and computes this rank's. *save_asked: SIGUSR1 came; what is finished is
- * in the window. */
+/* Hands the window's unfinished micro-batches out and computes this rank's. *save_asked: SIGUSR1 came; what is finished
+ * is in the window. */
 static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t epoch, bool *save_asked)
 {
     for (int i = 0; i < w->micros; i++) t->cost[i] = w->micro[i].tokens;
@@ -173,7 +173,7 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     return after_update(t, &r, &w, gt_train_clock() - begin);
 }
 
-/* --- what happens between windows */
+/* What happens between windows. */
 
 static bool due(const gt_train_run *t, int strategy, double steps)
 {
@@ -241,16 +241,16 @@ static gt_status train_all(gt_train_run *t, outcome *what)
     }
 }
 
-/* mpirun kills all ranks as soon as one has left with a signal's code, and two seconds after its own signal in any case: a
- * rank that has saved stays until the others, who got theirs at the same time, had time to. */
+/* mpirun kills all ranks as soon as one has left with a signal's code, and two seconds after its own signal in any
+ * case: a rank that has saved stays until the others, who got theirs at the same time, had time to. */
 static void linger(const gt_train_run *t, double noticed)
 {
     const double until = noticed + 1.5;
     while (t->c->size > 1 && gt_train_clock() < until) usleep(20000);
 }
 
-/* Told to stop, wherever that met it: the state of the latest step and what this rank finished of the window in work are
- * kept, without a word with the other ranks. */
+/* Told to stop, wherever that met it: the state of the latest step and what this rank finished of the window in work
+ * are kept, without a word with the other ranks. */
 static gt_status leave_at_once(gt_train_run *t)
 {
     const double noticed = gt_train_clock();

@@ -19,8 +19,8 @@ typedef struct {
     bool dry_run;            /* check everything, say what would be done and what memory it takes, change nothing */
 } gt_train_options;
 
-/* Collective. Exit meaning: GT_OK: finished, or checkpointed on request (SIGUSR1), or finished already; GT_ERR_INTERRUPTED:
- * SIGTERM or Ctrl-C, this rank's part is saved. Every other failure has its words. */
+/* Collective. Exit meaning: GT_OK: finished, or checkpointed on request (SIGUSR1), or finished already;
+ * GT_ERR_INTERRUPTED: SIGTERM or Ctrl-C, this rank's part is saved. Every other failure has its words. */
 gt_status gt_train(const gt_train_options *o, gt_comm *c);
 
 #endif

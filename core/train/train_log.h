@@ -1,5 +1,5 @@
-/* train_log.h - what a training run tells: one progress line, metrics.jsonl, TensorBoard events. Rank 0 writes, the others
- * keep still; every call is fine on every rank. */
+/* train_log.h - what a training run tells: one progress line, metrics.jsonl, TensorBoard events. Rank 0 writes, the
+ * others keep still; every call is fine on every rank. */
 #ifndef GT_TRAIN_LOG_H
 #define GT_TRAIN_LOG_H
 

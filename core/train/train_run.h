@@ -86,8 +86,8 @@ gt_status gt_train_check_rows(const gt_train_run *t);  /* ids the model lacks, a
 
 /* train_save.c */
 void gt_train_state_fill(gt_train_run *t, gt_train_state *s);
-/* Collective: sets t->finished where the run is done and its checkpoint's recipe is this one, to the letter, so that a base
- * and rows need not be read to say so. GT_ERR_CONFIG: it is another recipe. */
+/* Collective: sets t->finished where the run is done and its checkpoint's recipe is this one, to the letter, so that a
+ * base and rows need not be read to say so. GT_ERR_CONFIG: it is another recipe. */
 gt_status gt_train_look_if_finished(gt_train_run *t);
 gt_status gt_train_resume(gt_train_run *t);                          /* collective: finds, loads; dry: finds */
 gt_status gt_train_load_window(gt_train_run *t);                     /* collective: parts of the window in work */

@@ -83,7 +83,7 @@ gt_status gt_train_save_alone(gt_train_run *t, bool mid_window)
     return GT_OK;
 }
 
-/* --- resuming */
+/* Resuming. */
 
 static gt_status same_id(const char *what, const char *then, const char *now, const char *remedy)
 {
@@ -92,7 +92,7 @@ static gt_status same_id(const char *what, const char *then, const char *now, co
                    now, remedy);
 }
 
-/* warnings: what differs and may mean another model or other rows. */
+/* Warnings: what differs and may mean another model or other rows. */
 static gt_status compare_recipes(const gt_train_run *t, const gt_train_state *s, gt_string_list *warnings)
 {
     gt_recipe then;
@@ -221,7 +221,7 @@ gt_status gt_train_load_window(gt_train_run *t)
     return GT_OK;
 }
 
-/* --- adapters */
+/* Adapters. */
 
 static gt_status write_adapter(gt_train_run *t, const char *name)
 {

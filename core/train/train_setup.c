@@ -34,7 +34,7 @@ static gt_keep keep_of(const gt_recipe *r)
     return r->gradient_checkpointing == GT_CKPT_GATE_UP ? GT_KEEP_NO_MLP : GT_KEEP_ALL;
 }
 
-/* --- inputs */
+/* Inputs. */
 
 static gt_status load_rows(const gt_train_run *t, gt_samples *out, const gt_string_list *files)
 {
@@ -138,7 +138,7 @@ static gt_status make_loader(gt_train_run *t)
     return GT_OK;
 }
 
-/* --- adapter */
+/* Adapter. */
 
 static gt_status resolve_targets(gt_train_run *t)
 {
@@ -166,7 +166,7 @@ static gt_status resolve_targets(gt_train_run *t)
     return GT_OK;
 }
 
-/* --- memory: one function for the plan and for the real thing */
+/* Memory: one function for the plan and for the real thing. */
 
 static void carve(gt_train_run *t, gt_arena *a, const gt_kernels *k, int pass_tokens)
 {
@@ -183,8 +183,8 @@ static void carve(gt_train_run *t, gt_arena *a, const gt_kernels *k, int pass_to
     t->skip = gt_arena_push(a, (size_t)t->max_micros, 1, "train.assignment");
 }
 
-/* Tokens computed at once: the longest row always fits; short rows are grouped up to a fixed number, so that grouping, and
- * with it every bit, depends on the rows alone. */
+/* Tokens computed at once: the longest row always fits; short rows are grouped up to a fixed number, so that grouping,
+ * and with it every bit, depends on the rows alone. */
 static int pass_tokens(const gt_train_run *t)
 {
     const int longest = gt_max_int(t->train.longest, t->dev.longest);
@@ -250,7 +250,7 @@ static gt_status make_memory(gt_train_run *t)
     return GT_OK;
 }
 
-/* --- the checkpoint's view of the parameters */
+/* The checkpoint's view of the parameters. */
 
 static gt_status name_tensors(gt_train_run *t)
 {
@@ -280,7 +280,7 @@ static gt_status name_tensors(gt_train_run *t)
     return GT_OK;
 }
 
-/* --- what the user reads before the first step */
+/* What the user reads before the first step. */
 
 static void banner(const gt_train_run *t)
 {
@@ -337,7 +337,8 @@ static gt_status agree_on_path(gt_train_run *t)
     if (-lowest >= path) return GT_OK;
     gt_kernels_lower(t->o->backend, -lowest);
     gt_kernels_path(t->o->backend, &common);
-    gt_log(GT_WARN, "train", "rank %d could use %s; another rank has only %s, so all use that", t->c->rank, mine, common);
+    gt_log(GT_WARN, "train", "rank %d could use %s; another rank has only %s, so all use that", t->c->rank, mine,
+           common);
     return GT_OK;
 }
 

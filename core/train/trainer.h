@@ -1,7 +1,8 @@
-/* trainer.h - one optimizer step (a "window") at a time: micro-batches add exact sums, ranks add their sums, one update.
+/* trainer.h - one optimizer step (a "window") at a time: micro-batches add exact sums, ranks add their sums, one
+ * update.
  *
- * A window is a list of micro-batches numbered globally. The gradient of a micro-batch is a pure function of its rows and
- * the adapter; it is added in 64-bit fixed point, so the total does not depend on who computed what in which order:
+ * A window is a list of micro-batches numbered globally. The gradient of a micro-batch is a pure function of its rows
+ * and the adapter; it is added in 64-bit fixed point, so the total does not depend on who computed what in which order:
  *
  *     sum[i] = sum over micro-batches of round(g[i] * 2^shift),   mean gradient = sum[i] / 2^shift / supervised tokens
  *

@@ -5,7 +5,8 @@
 #include "weights.h"
 
 /* --base-dtype bf16: every value is rounded to bfloat16 when it is read (matrices as they are decoded, norm factors as
- * 1 + bf16(w) now): the function that a bfloat16 export of this base computes. Matrices in bf16 and NF4 stay as they are. */
+ * 1 + bf16(w) now): the function that a bfloat16 export of this base computes. Matrices in bf16 and NF4 stay as they
+ * are. */
 void gt_weights_round_to_bf16(gt_weights *w);
 
 #endif

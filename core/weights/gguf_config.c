@@ -122,8 +122,8 @@ static gt_status read_id(reader *r, const char *name, int64_t *out)
     return GT_OK;
 }
 
-/* What ends an answer: eos and, if named, the end of a turn. A chat model's file names <end_of_turn> (106) as eos; <eos>
- * (1) then ends as well, as in its generation_config.json. */
+/* What ends an answer: eos and, if named, the end of a turn. A chat model's file names <end_of_turn> (106) as eos;
+ * <eos> (1) then ends as well, as in its generation_config.json. */
 static gt_status read_ids(reader *r, gt_model_config *c)
 {
     int64_t bos = 2, pad = 0, eos = 1, eot = -1;

@@ -1,5 +1,5 @@
-/* gtq.h - a packed base in one file, made to be mapped: the frozen weights as they are used, the model's dimensions, the
- * tokenizer, and who quantized how. docs/gtq-format.md describes the bytes.
+/* gtq.h - a packed base in one file, made to be mapped: the frozen weights as they are used, the model's dimensions,
+ * the tokenizer, and who quantized how. docs/gtq-format.md describes the bytes.
  *
  * Opening (gt_weights_open) reads the directory, checks every field of it against the file and the model, and takes
  * milliseconds; the contents are the map. They carry a SHA-256 each, which gt_gtq_verify compares. */
@@ -36,8 +36,8 @@ typedef struct gt_gtq_info {
     const char *file; /* its path: gt_weights.path may be that of the original it was packed from */
 } gt_gtq_info;
 
-/* Reads everything and compares every digest, over the pool's threads (NULL: one). GT_ERR_DATA names file and tensor, with
- * the digest expected and found. */
+/* Reads everything and compares every digest, over the pool's threads (NULL: one). GT_ERR_DATA names file and tensor,
+ * with the digest expected and found. */
 gt_status gt_gtq_verify(const char *path, gt_pool *pool);
 
 /* One of several parts of that work, 0 <= part < parts, for ranks that share it. */
@@ -51,14 +51,13 @@ typedef struct {
     size_t tokenizer_bytes;
 } gt_gtq_options;
 
-/* Collective (comm NULL: this process alone). Packs source into path: projections are quantized to NF4 (f32 and f16 from the
- * stored values, all else from their bf16), or copied where they are 4-bit already; norms are f32 factors; the embedding
- * is f32, f16 or bf16 as stored, and the bf16 of the decoded values where it is stored in blocks.
- * Every rank quantizes its share of the matrices with its pool and writes them in place; rank 0 adds directory and header,
- * syncs and renames: path is whole or not there. Holds one packed matrix and a tile a thread, never a decoded layer.
- * The bytes do not depend on ranks or threads.
- * GT_ERR_CONFIG: path exists and replace is not set. GT_ERR_DATA: a weight is not finite (names the tensor), or source is a
- * .gtq already. GT_ERR_IO. On failure nothing is left, on every rank. */
+/* Collective (comm NULL: this process alone). Packs source into path: projections are quantized to NF4 (f32 and f16
+ * from the stored values, all else from their bf16), or copied where they are 4-bit already; norms are f32 factors; the
+ * embedding is f32, f16 or bf16 as stored, and the bf16 of the decoded values where it is stored in blocks. Every rank
+ * quantizes its share of the matrices with its pool and writes them in place; rank 0 adds directory and header, syncs
+ * and renames: path is whole or not there. Holds one packed matrix and a tile a thread, never a decoded layer. The
+ * bytes do not depend on ranks or threads. GT_ERR_CONFIG: path exists and replace is not set. GT_ERR_DATA: a weight is
+ * not finite (names the tensor), or source is a .gtq already. GT_ERR_IO. On failure nothing is left, on every rank. */
 gt_status gt_gtq_write(const char *path, const gt_weights *source, const gt_gtq_options *o, gt_comm *comm,
                        gt_pool *pool);
 

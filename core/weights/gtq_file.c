@@ -13,7 +13,8 @@ static uint64_t read_u64(const uint8_t *p)
     return v;
 }
 
-/* The fixed header (docs/gtq-format.md): magic, version, header bytes, file bytes, where the directory lies, its digest. */
+/* The fixed header (docs/gtq-format.md): magic, version, header bytes, file bytes, where the directory lies, its
+ * digest. */
 static gt_status check_header(const gt_map *map, uint64_t *meta_offset, uint64_t *meta_bytes)
 {
     const uint8_t *h = map->data;

@@ -51,13 +51,13 @@ void gt_gtq_meta_free(gt_gtq_meta *m); /* what it owns; zeroed structs are fine 
 /* Appends the directory as JSON. */
 void gt_gtq_meta_print(gt_text *t, const gt_gtq_meta *m);
 
-/* Reads and checks everything that can be checked without the contents: types, ranges, that every tensor of the config is
- * there once with its shape, that sections have their exact sizes, are aligned, lie inside [GT_GTQ_DATA, end) and do not
- * overlap. On failure *m is empty. GT_ERR_DATA names where and the field. */
+/* Reads and checks everything that can be checked without the contents: types, ranges, that every tensor of the config
+ * is there once with its shape, that sections have their exact sizes, are aligned, lie inside [GT_GTQ_DATA, end) and do
+ * not overlap. On failure *m is empty. GT_ERR_DATA names where and the field. */
 gt_status gt_gtq_meta_parse(gt_gtq_meta *m, const char *text, size_t size, uint64_t end, const char *where);
 
-/* Exact sizes of a tensor's sections by its dtype, shape and blocks (offset 0); double: has second-level scales. false on
- * overflow or a dtype that is no format of a weight. */
+/* Exact sizes of a tensor's sections by its dtype, shape and blocks (offset 0); double: has second-level scales. false
+ * on overflow or a dtype that is no format of a weight. */
 bool gt_gtq_tensor_sizes(gt_gtq_tensor *t, bool double_quant);
 
 /* f32 elements of the norms section. */

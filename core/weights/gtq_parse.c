@@ -1,5 +1,5 @@
-/* The directory's text to the struct. Every member that is expected must be there and no other may be: a newer version's
- * additions could change what the numbers mean. */
+/* The directory's text to the struct. Every member that is expected must be there and no other may be: a newer
+ * version's additions could change what the numbers mean. */
 #include "gtq_meta.h"
 
 #include "checked.h"

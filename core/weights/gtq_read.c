@@ -90,7 +90,7 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
     return GT_OK;
 }
 
-/* Verifying ----------------------------------------------------------------------------------------------------------- */
+/* Verifying. */
 
 typedef struct {
     const gt_gtq_file *f;

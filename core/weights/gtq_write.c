@@ -1,6 +1,6 @@
-/* Writing a packed base. All places are known beforehand (gtq_plan.h), so every rank writes its matrices into one shared
- * temporary file with pwrite; digests and nested offsets are gathered, and rank 0 adds directory and header. Any rank's
- * failure is every rank's: the file is removed and nothing was ever at path. */
+/* Writing a packed base. All places are known beforehand (gtq_plan.h), so every rank writes its matrices into one
+ * shared temporary file with pwrite; digests and nested offsets are gathered, and rank 0 adds directory and header. Any
+ * rank's failure is every rank's: the file is removed and nothing was ever at path. */
 #include "gtq_plan.h"
 
 #include "checked.h"
@@ -222,8 +222,8 @@ static gt_status finish(writer *w)
     return st == GT_OK ? gt_fs_publish(w->tmp, w->path) : st;
 }
 
-/* The temporary file, locked as long as it is written: a sweep (gt_fs_sweep) sees that it has an owner. One that removed it
- * between open and lock left us a file without a name, so we begin again. */
+/* The temporary file, locked as long as it is written: a sweep (gt_fs_sweep) sees that it has an owner. One that
+ * removed it between open and lock left us a file without a name, so we begin again. */
 static gt_status open_locked(writer *w)
 {
     for (;;) {

@@ -35,7 +35,8 @@ typedef struct {
  * attention, bias, another activation): the message names the field, its value and what is accepted. */
 gt_status gt_model_config_parse(gt_model_config *out, const char *text, size_t bytes, const char *where);
 
-/* Takes what a generation_config.json says about the ids that end an answer (eos_token_id); *c is otherwise untouched. */
+/* Takes what a generation_config.json says about the ids that end an answer (eos_token_id); *c is otherwise untouched.
+ */
 gt_status gt_model_config_parse_generation(gt_model_config *c, const char *text, size_t bytes, const char *where);
 
 /* GT_ERR_DATA unless the dimensions fit together: layers within GT_MAX_LAYERS, heads divisible, head_dim even. */

@@ -62,7 +62,8 @@ static void nest_tile(void *context, int task, int worker)
                 j->out->code2);
 }
 
-/* The layout of memory: codes, absmax, absmax8, absmax2, each aligned. Returns the bytes; sets pointers when memory is given. */
+/* The layout of memory: codes, absmax, absmax8, absmax2, each aligned. Returns the bytes; sets pointers when memory is
+ * given. */
 static size_t carve(job *j, uint8_t *memory, size_t n, bool double_quant)
 {
     const size_t nb = gt_nf4_blocks(n, GT_NF4_BLOCK), nb2 = gt_nf4_blocks(nb, GT_NF4_BLOCK2);

@@ -47,8 +47,8 @@ typedef struct gt_weights {
     char *path;                                /* as resolved, owned */
     char prefix[40]; /* of the module tree that transformers builds for this base, on which adapter names are built:
                         "model.", "model.language_model." (multimodal, whichever way its file spells it) or "" */
-    const struct gt_gtq_info *packed;          /* what a .gtq says about itself (gtq.h); NULL for other sources */
-    struct gt_weights_store *store;            /* the mappings; private */
+    const struct gt_gtq_info *packed; /* what a .gtq says about itself (gtq.h); NULL for other sources */
+    struct gt_weights_store *store;   /* the mappings; private */
 } gt_weights;
 
 /* Opens MODEL: a folder, a .gguf, a .gtq, or a hub id found in the local Hugging Face cache (GT_ERR_DATA with the
@@ -70,8 +70,8 @@ gt_fourbit gt_weights_fourbit(const gt_weights *w);
 uint64_t gt_weights_parameters(const gt_weights *w);
 
 /* SHA-256 over config dimensions and the contents (not the names or layout) of every tensor, decoded identity apart:
- * two bases of equal shapes but different numbers differ. Slow (reads everything, with a progress line over 2 s) unless the
- * source carries it (.gtq does). hex: 65 bytes. */
+ * two bases of equal shapes but different numbers differ. Slow (reads everything, with a progress line over 2 s) unless
+ * the source carries it (.gtq does). hex: 65 bytes. */
 gt_status gt_weights_identity(const gt_weights *w, char hex[65]);
 
 #endif

@@ -123,8 +123,9 @@ static void tell(job *j, int worker)
 static void hash_one(void *context, int task, int worker)
 {
     job *j = context;
-    gt_weights_matrix_digest(j->digest[task], task == 0 ? &j->w->embed
-                                                        : &j->w->proj[(task - 1) / GT_PROJ_COUNT][(task - 1) % GT_PROJ_COUNT]);
+    gt_weights_matrix_digest(j->digest[task],
+                             task == 0 ? &j->w->embed
+                                       : &j->w->proj[(task - 1) / GT_PROJ_COUNT][(task - 1) % GT_PROJ_COUNT]);
     tell(j, worker);
 }
 

@@ -38,8 +38,9 @@ int gt_weights_norm_size(const gt_model_config *c, gt_norm n);
 /* What set_identity noted, or "". */
 const char *gt_weights_carried_identity(const gt_weights *w);
 
-/* The pieces that gt_weights_identity is made of, for who writes a base while it is being made. The digest of a matrix covers
- * its format, shape and contents; _begin starts one whose elements the caller adds row by row (element and GGUF formats). */
+/* The pieces that gt_weights_identity is made of, for who writes a base while it is being made. The digest of a matrix
+ * covers its format, shape and contents; _begin starts one whose elements the caller adds row by row (element and GGUF
+ * formats). */
 void gt_weights_matrix_digest(uint8_t digest[32], const gt_matrix *m);
 void gt_weights_digest_begin(gt_sha256 *s, gt_dtype dtype, int rows, int cols);
 

@@ -8,8 +8,9 @@
  *   gt_tokenizer_free(t);
  *
  * How a text is encoded: added tokens (control tokens, runs of newlines, tabs and U+2581, HTML tags) are cut out of the
- * raw text leftmost-longest; in what lies between, every space becomes U+2581 and the whole is one BPE word: the adjacent
- * pair of lowest merge rank is joined first, leftmost on ties; a character that is no piece becomes its UTF-8 bytes.
+ * raw text leftmost-longest; in what lies between, every space becomes U+2581 and the whole is one BPE word: the
+ * adjacent pair of lowest merge rank is joined first, leftmost on ties; a character that is no piece becomes its UTF-8
+ * bytes.
  *
  * Control tokens: text of rows and users must not become one unless somebody says so. Control are the added tokens that
  * are flagged special (<pad> <eos> <bos> <unk> <start_of_turn> <end_of_turn> <start_of_image> <end_of_image>
@@ -18,8 +19,8 @@
  * text is found only with GT_ENCODE_PARSE_SPECIAL or wholly inside a trusted span; elsewhere it is tokenised as the
  * characters that it is, and no merge can make its id.
  *
- * A gt_tokenizer is immutable but for gt_tokenizer_set_specials and gt_tokenizer_apply_config; any number of threads may
- * encode and decode with one at a time. */
+ * A gt_tokenizer is immutable but for gt_tokenizer_set_specials and gt_tokenizer_apply_config; any number of threads
+ * may encode and decode with one at a time. */
 #ifndef GT_TOKENIZER_H
 #define GT_TOKENIZER_H
 
@@ -37,15 +38,15 @@ enum {
     GT_TOKENIZER_MAX_TEXT = 1 << 28    /* bytes of one text to encode: 256 MiB */
 };
 
-/* Opening ------------------------------------------------------------------------------------------------------------- */
+/* Opening. */
 
 /* Reads a tokenizer.json. Both spellings of merges (["a","b"] and "a b") are taken. Everything that would change the
- * result is checked by name and refused when it is not Gemma's: model type, normalizer, pre-tokenizer, decoder, dropout,
- * prefixes, an added token that strips or wants word boundaries, ids with holes, a piece twice, a merge whose parts or
- * result are no pieces. Added tokens with normalized = true (a fine-tune's appended terms) are found in a second pass over
- * the normalised text, as the reference does; one that is also special is refused.
- * The special ids come from the pieces' names and the post-processor; see gt_tokenizer_apply_config.
- * text is not needed afterwards. where: the path, for messages. GT_ERR_DATA, GT_ERR_NOMEM. */
+ * result is checked by name and refused when it is not Gemma's: model type, normalizer, pre-tokenizer, decoder,
+ * dropout, prefixes, an added token that strips or wants word boundaries, ids with holes, a piece twice, a merge whose
+ * parts or result are no pieces. Added tokens with normalized = true (a fine-tune's appended terms) are found in a
+ * second pass over the normalised text, as the reference does; one that is also special is refused. The special ids
+ * come from the pieces' names and the post-processor; see gt_tokenizer_apply_config. text is not needed afterwards.
+ * where: the path, for messages. GT_ERR_DATA, GT_ERR_NOMEM. */
 gt_status gt_tokenizer_from_json(gt_tokenizer **out, const char *text, size_t size, const char *where);
 
 /* A vocabulary as a GGUF file holds it (tokenizer.ggml.tokens, .scores, .token_type). */
@@ -58,19 +59,19 @@ typedef struct {
 } gt_vocab;
 
 /* Builds the tokenizer from pieces and scores. The merges, which a GGUF does not hold, are made again from them: every
- * split of a piece into two pieces, by descending score of the result, the longest left part first, which is the order of
- * Gemma's tokenizer.json; runs of spaces become the runs of U+2581 that they stand for, and <image_soft_token> is added
- * behind Gemma's 262144 pieces, so the result is the same tokenizer as from the model's tokenizer.json.
- * v is not needed afterwards. GT_ERR_DATA, GT_ERR_NOMEM. */
+ * split of a piece into two pieces, by descending score of the result, the longest left part first, which is the order
+ * of Gemma's tokenizer.json; runs of spaces become the runs of U+2581 that they stand for, and <image_soft_token> is
+ * added behind Gemma's 262144 pieces, so the result is the same tokenizer as from the model's tokenizer.json. v is not
+ * needed afterwards. GT_ERR_DATA, GT_ERR_NOMEM. */
 gt_status gt_tokenizer_from_vocab(gt_tokenizer **out, const gt_vocab *v, const char *where);
 
 /* One block of bytes that holds the whole tokenizer with its special ids, for a .gtq file. malloc'ed, the caller frees
  * *blob. The same tokenizer always gives the same bytes. About 14 MB for Gemma 3. GT_ERR_NOMEM. */
 gt_status gt_tokenizer_pack(const gt_tokenizer *t, void **blob, size_t *size);
 
-/* Opens a packed tokenizer by pointing into blob[0..size), which stays the caller's, 8-byte aligned, unchanged and mapped
- * until gt_tokenizer_free. Nothing in it is trusted: version, digest, every offset and id are checked first (a few tens of
- * milliseconds). GT_ERR_DATA, GT_ERR_NOMEM; GT_ERR_ARG: misaligned. */
+/* Opens a packed tokenizer by pointing into blob[0..size), which stays the caller's, 8-byte aligned, unchanged and
+ * mapped until gt_tokenizer_free. Nothing in it is trusted: version, digest, every offset and id are checked first (a
+ * few tens of milliseconds). GT_ERR_DATA, GT_ERR_NOMEM; GT_ERR_ARG: misaligned. */
 gt_status gt_tokenizer_from_packed(gt_tokenizer **out, const void *blob, size_t size, const char *where);
 
 void gt_tokenizer_free(gt_tokenizer *t); /* NULL is fine */
@@ -78,7 +79,7 @@ void gt_tokenizer_free(gt_tokenizer *t); /* NULL is fine */
 /* Hands the owner of a packed block to t: gt_tokenizer_free ends with release(object). Once a tokenizer. */
 void gt_tokenizer_keep(gt_tokenizer *t, void *object, void (*release)(void *object));
 
-/* Special ids --------------------------------------------------------------------------------------------------------- */
+/* Special ids. */
 
 typedef struct {
     int32_t bos, eos, pad, unk;         /* -1: none */
@@ -98,13 +99,13 @@ gt_status gt_tokenizer_set_specials(gt_tokenizer *t, const gt_tokenizer_specials
  * text: some copies name <end_of_turn>. GT_ERR_DATA: not JSON, a wrong type, a token that is no added token. */
 gt_status gt_tokenizer_apply_config(gt_tokenizer *t, const char *text, size_t size, const char *where);
 
-/* Encoding ------------------------------------------------------------------------------------------------------------ */
+/* Encoding. */
 
 /* Token ids that grow; zeroed to begin with. */
 typedef struct {
     int32_t *id;   /* [count] owned */
     size_t *begin; /* [count] owned, only if keep_begin: byte of the text where the token begins; it ends where the next
-                      begins. Bytes of the text, not of the normalised text; tokens put around the text have no width. */
+                   begins. Bytes of the text, not of the normalised text; tokens put around the text have no width. */
     size_t count, capacity;
     bool keep_begin;   /* set by the caller before the first use */
     bool bos_stripped; /* set by GT_ENCODE_ONE_BOS when it dropped a second <bos> */
@@ -133,22 +134,22 @@ typedef struct {
     size_t begin, end; /* bytes [begin, end) of a text */
 } gt_text_span;
 
-/* As gt_tokenizer_encode over a text of several makers: control tokens are also found where they lie wholly inside one of
- * the trusted spans, which are ascending and disjoint. The text is tokenised as one: what may join, joins across the
+/* As gt_tokenizer_encode over a text of several makers: control tokens are also found where they lie wholly inside one
+ * of the trusted spans, which are ascending and disjoint. The text is tokenised as one: what may join, joins across the
  * borders of spans (a newline of a header and a newline of content become one token). */
 gt_status gt_tokenizer_encode_spans(const gt_tokenizer *t, const char *text, size_t size, unsigned flags,
                                     const gt_text_span *trusted, size_t trusted_count, gt_ids *ids);
 
-/* Decoding ------------------------------------------------------------------------------------------------------------ */
+/* Decoding. */
 
-/* The text of ids[0..n): malloc'ed, NUL behind it (uncounted; the text may hold NUL bytes); the caller frees *out. U+2581
- * becomes a space; a run of byte pieces is UTF-8 if it is valid as a whole, else one U+FFFD a byte. skip_special drops the
- * tokens flagged special before runs are formed. Always valid UTF-8.
- * GT_ERR_DATA: an id outside the vocabulary. GT_ERR_NOMEM. detok.h decodes as tokens come. */
+/* The text of ids[0..n): malloc'ed, NUL behind it (uncounted; the text may hold NUL bytes); the caller frees *out.
+ * U+2581 becomes a space; a run of byte pieces is UTF-8 if it is valid as a whole, else one U+FFFD a byte. skip_special
+ * drops the tokens flagged special before runs are formed. Always valid UTF-8. GT_ERR_DATA: an id outside the
+ * vocabulary. GT_ERR_NOMEM. detok.h decodes as tokens come. */
 gt_status gt_tokenizer_decode(const gt_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out,
                               size_t *size);
 
-/* Asking -------------------------------------------------------------------------------------------------------------- */
+/* Asking. */
 
 /* Pieces: ids are 0 … size - 1. A model's embedding may have more rows; those have no text. */
 int32_t gt_tokenizer_size(const gt_tokenizer *t);

@@ -1,5 +1,5 @@
-/* Opening a packed tokenizer: nothing in the block is believed before it is checked, and after the checks no id, offset or
- * table entry in it can lead encode or decode astray: neither outside the block nor round in circles. */
+/* Opening a packed tokenizer: nothing in the block is believed before it is checked, and after the checks no id, offset
+ * or table entry in it can lead encode or decode astray: neither outside the block nor round in circles. */
 #include "tokenizer_blob.h"
 
 #include "checked.h"
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The longest run of full slots in a merge table, hence the most steps of a search. With half of the slots empty and pairs
- * that nobody chose to collide, runs stay far below. */
+/* The longest run of full slots in a merge table, hence the most steps of a search. With half of the slots empty and
+ * pairs that nobody chose to collide, runs stay far below. */
 enum { MAX_RUN = 2048, AHEAD = 24 };
 
 static const char MAGIC[8] = "GTTOKEN";

@@ -1,9 +1,10 @@
-/* tokenizer_blob.h - the inside of a tokenizer, for the tokenizer_*.c files alone: one block of bytes and pointers into it.
+/* tokenizer_blob.h - the inside of a tokenizer, for the tokenizer_*.c files alone: one block of bytes and pointers into
+ * it.
  *
- * However a tokenizer comes (tokenizer.json, a GGUF's vocabulary, a packed block in a file) it ends as this block, so there
- * is one way to encode and opening a packed one is checking it. Little-endian; the sections follow the header in the order
- * of gt_tokenizer's pointers, each 8-byte aligned; their lengths follow from the header's counts, so there are no offsets to
- * distrust and the block's size is a function of the counts. */
+ * However a tokenizer comes (tokenizer.json, a GGUF's vocabulary, a packed block in a file) it ends as this block, so
+ * there is one way to encode and opening a packed one is checking it. Little-endian; the sections follow the header in
+ * the order of gt_tokenizer's pointers, each 8-byte aligned; their lengths follow from the header's counts, so there
+ * are no offsets to distrust and the block's size is a function of the counts. */
 #ifndef GT_TOKENIZER_BLOB_H
 #define GT_TOKENIZER_BLOB_H
 
@@ -141,8 +142,8 @@ static inline int32_t gt_scalar_find(const gt_tokenizer *t, uint32_t code)
     return page == UINT16_MAX ? -1 : t->scalar[(size_t)page * 256 + (code & 255)];
 }
 
-/* The character at s[0..n), n > 0, and its bytes in *used. Never reads past n; a byte that begins no whole character counts
- * as a character of one byte above U+10FFFF. */
+/* The character at s[0..n), n > 0, and its bytes in *used. Never reads past n; a byte that begins no whole character
+ * counts as a character of one byte above U+10FFFF. */
 static inline uint32_t gt_utf8_next(const uint8_t *s, size_t n, size_t *used)
 {
     const uint32_t b = s[0];

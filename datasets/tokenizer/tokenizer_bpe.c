@@ -1,6 +1,7 @@
-/* The merges of a stretch go through a binary heap of pairs keyed by rank, then by place. A pair whose symbols have changed
- * since it was put there is recognised by its rank, which its left symbol no longer has, and passed over: a symbol's rank
- * is always that of its present pair, and the same rank at the same left symbol means the same two pieces. */
+/* The merges of a stretch go through a binary heap of pairs keyed by rank, then by place. A pair whose symbols have
+ * changed since it was put there is recognised by its rank, which its left symbol no longer has, and passed over: a
+ * symbol's rank is always that of its present pair, and the same rank at the same left symbol means the same two
+ * pieces. */
 #include "tokenizer_bpe.h"
 
 #include <stdlib.h>
@@ -63,8 +64,8 @@ static void rank_pair(const gt_bpe *b, const gt_tokenizer *t, uint32_t i)
     s->rank = s->next == NOTHING ? NOTHING : gt_merge_find(t, s->id, b->symbol[s->next].id);
 }
 
-/* Room for every pair that can be in the heap at once: one a symbol to begin with, and each merge takes one out and puts
- * two in at most. */
+/* Room for every pair that can be in the heap at once: one a symbol to begin with, and each merge takes one out and
+ * puts two in at most. */
 static gt_status reserve_heap(gt_bpe *b)
 {
     const size_t need = 2 * b->count;

@@ -1,9 +1,10 @@
-/* Encoding: added tokens are cut out of the raw text, what lies between is cut into stretches that no merge can cross, and
- * each stretch is merged (tokenizer_bpe.h).
+/* Encoding: added tokens are cut out of the raw text, what lies between is cut into stretches that no merge can cross,
+ * and each stretch is merged (tokenizer_bpe.h).
  *
  * Stretches: Gemma's whole segment is one BPE word, but U+2581 stands only at the begin of a piece or in runs of itself
- * (one piece apart), so nothing can join across the border before a space. Cutting there changes no id and makes the heap
- * as small as a word. The table of exceptions is made from the merges themselves: tokenizer_blob.h, before_space. */
+ * (one piece apart), so nothing can join across the border before a space. Cutting there changes no id and makes the
+ * heap as small as a word. The table of exceptions is made from the merges themselves: tokenizer_blob.h, before_space.
+ */
 #include "checked.h"
 #include "tokenizer_bpe.h"
 #include "utf8.h"

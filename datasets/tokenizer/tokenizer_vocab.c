@@ -1,6 +1,6 @@
-/* A tokenizer from a GGUF's pieces and scores. GGUF keeps no merges, but Gemma's merges are a function of the vocabulary:
- * every split of a piece into two pieces, in the order of the results' scores (see merge_order below), so they are made
- * again and encoding is the same as from tokenizer.json, not only nearly. */
+/* A tokenizer from a GGUF's pieces and scores. GGUF keeps no merges, but Gemma's merges are a function of the
+ * vocabulary: every split of a piece into two pieces, in the order of the results' scores (see merge_order below), so
+ * they are made again and encoding is the same as from tokenizer.json, not only nearly. */
 #include "tokenizer_index.h"
 #include "utf8.h"
 

@@ -6,8 +6,8 @@
 #include "text.h"
 #include "tokenizer.h"
 
-/* Appends a tokenizer.json (tokenizers library, version 1.0): Gemma's normalizer, BPE with byte fallback, decoder, added tokens
- * and the bos and eos that plain text gets. text->failed when memory ran out. About 33 MB for Gemma 3. */
+/* Appends a tokenizer.json (tokenizers library, version 1.0): Gemma's normalizer, BPE with byte fallback, decoder,
+ * added tokens and the bos and eos that plain text gets. text->failed when memory ran out. About 33 MB for Gemma 3. */
 void gt_tokenizer_write_json(gt_text *text, const gt_tokenizer *t);
 
 /* Appends the tokenizer_config.json beside it. */

@@ -1,8 +1,8 @@
 /* attention_bwd_cpu.c - gradients of attention, five products a tile: S = Q K^T and dP = dO V^T again, then dQ += dS K,
  * dK += dS^T Q, dV += P^T dO. A document's query tiles are dealt out to a few sections, which depend on shapes only; a
- * section runs its tiles in order and sums dK and dV in its own float32 partial, and the partials are added in order at the
- * end, so the sums do not depend on threads and one long document still feeds several.
- * delta = sum_j dO_j O_j (equal to sum_k P dP up to the rounding of O) spares keeping whole rows of dP. */
+ * section runs its tiles in order and sums dK and dV in its own float32 partial, and the partials are added in order at
+ * the end, so the sums do not depend on threads and one long document still feeds several. delta = sum_j dO_j O_j
+ * (equal to sum_k P dP up to the rounding of O) spares keeping whole rows of dP. */
 #include "attention_memory_cpu.h"
 
 #include "attention_cpu.h"

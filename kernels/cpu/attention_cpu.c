@@ -1,7 +1,7 @@
 /* attention_cpu.c - forward: a tile's scores against all keys it sees stay in scratch, stored as the eager path rounds
  * them, so the softmax is that of whole rows and nothing is computed twice. Tiles are independent tasks.
- * Floor: 4 d operations a visible (query, head, key) pair at the product rate; masked pairs at the edges of 64-key blocks
- * are computed for nothing (5 % at 1,024 tokens). */
+ * Floor: 4 d operations a visible (query, head, key) pair at the product rate; masked pairs at the edges of 64-key
+ * blocks are computed for nothing (5 % at 1,024 tokens). */
 #include "attention_cpu.h"
 #include "attention_memory_cpu.h"
 

@@ -1,9 +1,10 @@
-/* attention_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the products and
- * copies on one tile.
+/* attention_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the products
+ * and copies on one tile.
  *
- * A tile is up to 128 (query, head) rows of one document and one kv head: the heads that share the kv head lie under one
- * another, so that each key and value is multiplied with all of them at once. Keys come in runs of 64, 128 or 256 that
- * begin at multiples of 64; only runs that some row of the tile sees are touched. Tiles and runs depend on shapes only. */
+ * A tile is up to 128 (query, head) rows of one document and one kv head: the heads that share the kv head lie under
+ * one another, so that each key and value is multiplied with all of them at once. Keys come in runs of 64, 128 or 256
+ * that begin at multiples of 64; only runs that some row of the tile sees are touched. Tiles and runs depend on shapes
+ * only. */
 #ifndef GT_ATTENTION_CPU_H
 #define GT_ATTENTION_CPU_H
 
@@ -54,8 +55,8 @@ typedef struct {
 /* The run that begins at key `at` (a multiple of 64), not longer than `limit` keys (a multiple of 64). */
 gt_attn_run gt_attn_run_at(const gt_attn_tile *t, int at, int limit);
 
-/* The run's keys or values of the tile's kv head as an operand of products, [keys, d] with *stride elements between rows:
- * where they lie if they can be used as they are, else a copy in scratch (gt_attn_run_bytes). */
+/* The run's keys or values of the tile's kv head as an operand of products, [keys, d] with *stride elements between
+ * rows: where they lie if they can be used as they are, else a copy in scratch (gt_attn_run_bytes). */
 const void *gt_attn_run_keys(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch,
                              ptrdiff_t *stride);
 const void *gt_attn_run_values(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, void *scratch,
@@ -66,8 +67,8 @@ size_t gt_attn_run_bytes(int head_dim);
 gt_status gt_attn_product(const gt_attn_plan *p, int m, int n, int k, const void *a, bool ta, const void *b,
                           ptrdiff_t ldb, bool tb, void *c, gt_dtype c_dtype, float beta, void *scratch);
 
-/* Tasks are numbered through spans, kv heads and the parts(p, s) parts of each: finds the task-th (true), or counts them
- * all into *part (task < 0, false). */
+/* Tasks are numbered through spans, kv heads and the parts(p, s) parts of each: finds the task-th (true), or counts
+ * them all into *part (task < 0, false). */
 typedef int gt_attn_parts(const gt_attn_plan *p, const gt_attn_span *s);
 bool gt_attn_locate(const gt_attn_plan *p, gt_attn_parts *parts, int task, int *span, int *kv_head, int *part);
 

@@ -1,5 +1,5 @@
-/* attention_rows.h - what happens to a block of scores between the products of attention: scaling, mask, softmax and its
- * gradient, a row at a time. One set of functions an instruction set. */
+/* attention_rows.h - what happens to a block of scores between the products of attention: scaling, mask, softmax and
+ * its gradient, a row at a time. One set of functions an instruction set. */
 #ifndef GT_ATTENTION_ROWS_H
 #define GT_ATTENTION_ROWS_H
 

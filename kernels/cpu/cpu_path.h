@@ -18,11 +18,12 @@ typedef enum {
 /* The path in use. The first call looks at the processor and at GT_CPU_PATH. Any thread. */
 gt_cpu_path gt_cpu_path_current(void);
 
-/* Lowers the path in use to `path` if that is below it. Not while a kernel runs; before the first product, because oneDNN
- * settles on an instruction set at its first use. */
+/* Lowers the path in use to `path` if that is below it. Not while a kernel runs; before the first product, because
+ * oneDNN settles on an instruction set at its first use. */
 void gt_cpu_path_lower(gt_cpu_path path);
 
-/* "avx512_core_bf16" ...: oneDNN's names, static; "?" for no gt_cpu_path. And back: GT_ERR_CONFIG names the valid ones. */
+/* "avx512_core_bf16" ...: oneDNN's names, static; "?" for no gt_cpu_path. And back: GT_ERR_CONFIG names the valid ones.
+ */
 const char *gt_cpu_path_name(gt_cpu_path path);
 gt_status gt_cpu_path_parse(gt_cpu_path *out, const char *name);
 

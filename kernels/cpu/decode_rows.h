@@ -1,5 +1,6 @@
 /* decode_rows.h - stored weights to act over a run of elements; included by rows_<path>.c. GGUF blocks are unpacked
- * to signed bytes, scaled to floats in a small buffer and rounded from there; 4-bit codes are looked up (fourbit_rows.h). */
+ * to signed bytes, scaled to floats in a small buffer and rounded from there; 4-bit codes are looked up
+ * (fourbit_rows.h). */
 #ifndef GT_DECODE_ROWS_H
 #define GT_DECODE_ROWS_H
 

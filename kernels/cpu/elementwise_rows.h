@@ -42,8 +42,8 @@ static void scale_bf16(void *y, float factor, size_t n)
         v_store_left(GT_BF16, y, i, (ptrdiff_t)n - i, v_load_left(GT_BF16, y, i, (ptrdiff_t)n - i) * factor);
 }
 
-/* v where element (row, col + lane) is kept, else 0. counter holds golden (col + lane + 1) of the first and the second half of
- * the lanes; this is gt_rng_u64 of rng.h, lane by lane. */
+/* v where element (row, col + lane) is kept, else 0. counter holds golden (col + lane + 1) of the first and the second
+ * half of the lanes; this is gt_rng_u64 of rng.h, lane by lane. */
 LANES_INLINE vfloat keep_lanes(const gt_dropout_row *r, const vu64 counter[2], vfloat v)
 {
     vi64 keep[2];

@@ -1,4 +1,5 @@
-/* exp_avx512.h - vector helpers shared by the AVX-512 kernels of attention and the head; included by *_avx512.c only. */
+/* exp_avx512.h - vector helpers shared by the AVX-512 kernels of attention and the head; included by *_avx512.c only.
+ */
 #ifndef GT_EXP_AVX512_H
 #define GT_EXP_AVX512_H
 
@@ -30,7 +31,8 @@ static inline __m512 gt_widen_ps(__m256i h)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-/* Nearest bf16 value, ties to even, as float32 bits whose low half is to be dropped. The NaNs that arithmetic makes stay NaN. */
+/* Nearest bf16 value, ties to even, as float32 bits whose low half is to be dropped. The NaNs that arithmetic makes
+ * stay NaN. */
 static inline __m512i gt_round_bits(__m512 x)
 {
     const __m512i u = _mm512_castps_si512(x);

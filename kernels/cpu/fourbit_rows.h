@@ -1,6 +1,6 @@
-/* fourbit_rows.h - NF4 and FP4 codes to act; included by decode_rows.h. A block has one scale, so its 16 possible values
- * are made once, rounded, and every code is a lookup: a permute of 32 words (AVX-512), four byte shuffles (AVX2), or an
- * array. Floor: half a byte read and an act written an element. */
+/* fourbit_rows.h - NF4 and FP4 codes to act; included by decode_rows.h. A block has one scale, so its 16 possible
+ * values are made once, rounded, and every code is a lookup: a permute of 32 words (AVX-512), four byte shuffles
+ * (AVX2), or an array. Floor: half a byte read and an act written an element. */
 #ifndef GT_FOURBIT_ROWS_H
 #define GT_FOURBIT_ROWS_H
 

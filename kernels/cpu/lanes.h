@@ -1,6 +1,7 @@
 /* lanes.h - a vector of floats as wide as the file that includes it may use: 16 lanes with AVX-512, 8 with AVX2, 4
- * otherwise. + - * / and comparisons are the compiler's own on such vectors (a comparison gives all ones or zero a lane);
- * here stands what C has no operator for. Loops over rows are written once (*_rows.h) and compiled once a path. */
+ * otherwise. + - * / and comparisons are the compiler's own on such vectors (a comparison gives all ones or zero a
+ * lane); here stands what C has no operator for. Loops over rows are written once (*_rows.h) and compiled once a path.
+ */
 #ifndef GT_LANES_H
 #define GT_LANES_H
 
@@ -98,8 +99,8 @@ LANES_INLINE vuint v_bf16_bits(vfloat v)
 #endif
 }
 
-/* What storing as bf16 and reading back gives. With AVX512_BF16 one instruction rounds, and makes bf16 subnormals (below
- * 1.2e-38) zero; v_store_bf16_exact and v_bf16_bits never do. */
+/* What storing as bf16 and reading back gives. With AVX512_BF16 one instruction rounds, and makes bf16 subnormals
+ * (below 1.2e-38) zero; v_store_bf16_exact and v_bf16_bits never do. */
 LANES_INLINE vfloat v_round_bf16(vfloat v)
 {
 #if defined(__AVX512BF16__)
@@ -225,8 +226,9 @@ LANES_INLINE float v_sum(vfloat v)
     return lane[0];
 }
 
-/* exp(x) for -87 <= x <= 88 to about an ulp: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7 (remainder
- * 3e-9), ln 2 in two parts of which the first ends in 7 zero bits, so that n times it is exact. NaN gives NaN. */
+/* exp(x) for -87 <= x <= 88 to about an ulp: x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by its Taylor series to r^7
+ * (remainder 3e-9), ln 2 in two parts of which the first ends in 7 zero bits, so that n times it is exact. NaN gives
+ * NaN. */
 LANES_INLINE vfloat v_exp(vfloat x)
 {
     vfloat shifted = v_fma(x, v_set(1.44269504f), v_set(12582912.0f)); /* 1.5 * 2^23: n stands in the low bits */

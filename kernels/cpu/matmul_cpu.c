@@ -3,8 +3,8 @@
  * oneDNN copies the right operand into its own order on every call, which costs about 0.04 ns an element against
  * 0.009 ns for each row multiplied with it, so tiles are 96 to 256 rows high (2 to 4 % lost) and, while the
  * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels.
- * Weights that the decoder wrote in the library's order need no copy: their tiles are as wide as the result and as low as
- * keeps their rows in the caches. */
+ * Weights that the decoder wrote in the library's order need no copy: their tiles are as wide as the result and as low
+ * as keeps their rows in the caches. */
 #include "matmul_cpu.h"
 
 #include "checked.h"
@@ -21,7 +21,7 @@ enum {
     WIDE = 2048,             /* a result no wider than this is not cut into columns ... */
     WIDE_ELEMENTS = 4 << 20, /* ... if the right operand has no more elements than this */
     COLS = 512,              /* columns of a tile otherwise */
-    PACKED_ROWS = 64,       /* highest tile where the right operand needs no copy */
+    PACKED_ROWS = 64,        /* highest tile where the right operand needs no copy */
     THIN_ROWS = 48,
     THIN_COLS = 256,  /* few rows: narrow tiles, so that all threads share in reading the weight */
     SUM_COLS = 256,   /* tile of a product over tokens (ta): rows and columns */

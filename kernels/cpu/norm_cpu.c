@@ -1,4 +1,5 @@
-/* Rows to threads; the loops are norm_rows.h. Floor: in read once from memory, out written (backward: dy and dx too). */
+/* Rows to threads; the loops are norm_rows.h. Floor: in read once from memory, out written (backward: dy and dx too).
+ */
 #include "norm.h"
 
 #include "row_loops.h"

@@ -1,5 +1,5 @@
-/* norm_rows.h - RMSNorm over one row; included by rows_<path>.c. A row is read twice, the second time from cache; squares
- * are summed in float32 in LANES running sums. */
+/* norm_rows.h - RMSNorm over one row; included by rows_<path>.c. A row is read twice, the second time from cache;
+ * squares are summed in float32 in LANES running sums. */
 #ifndef GT_NORM_ROWS_H
 #define GT_NORM_ROWS_H
 

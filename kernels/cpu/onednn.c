@@ -37,7 +37,7 @@ static struct {
     pthread_rwlock_t lock; /* held for reading while a primitive runs, so that it cannot be evicted under its user */
     dnnl_engine_t engine;
     dnnl_status_t status;
-    bool blocks; /* the library's favourite order is the one we write */
+    bool blocks;    /* the library's favourite order is the one we write */
     entry *entries; /* [CAPACITY] */
     int count, bucket[BUCKETS];
     atomic_uint_fast64_t tick;
@@ -45,8 +45,8 @@ static struct {
 
 static pthread_key_t stream_key;
 
-/* The library may use what the path in use names and nothing above it. It settles on an instruction set at its first use,
- * so a path lowered after the first product has no effect here. */
+/* The library may use what the path in use names and nothing above it. It settles on an instruction set at its first
+ * use, so a path lowered after the first product has no effect here. */
 static void limit_isa(void)
 {
     static const dnnl_cpu_isa_t isa[] = {[GT_PATH_PLAIN] = dnnl_cpu_isa_sse41,
@@ -325,7 +325,9 @@ static gt_status refuse(const product_key *k, dnnl_status_t s)
         "%lld %lld %lld%s%s; run with --backend ref",
         gt_onednn_isa(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
         (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->ta ? ", A transposed" : "",
-        k->b_kind == BLOCKED ? ", B in blocks" : k->b_kind ? ", B transposed" : "");
+        k->b_kind == BLOCKED ? ", B in blocks"
+        : k->b_kind          ? ", B transposed"
+                             : "");
 }
 
 gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b, void *c, void *scratch)

@@ -1,6 +1,6 @@
 /* row_loops.h - the inner loops of the cpu table: each works on one row or run on the calling thread. One filling a
- * instruction-set path, compiled from the same *_rows.h; the <family>_cpu.c hand rows to threads. Indices [2]: 0 for act
- * GT_F32, 1 for GT_BF16. Formulas stand in <family>.h. */
+ * instruction-set path, compiled from the same *_rows.h; the <family>_cpu.c hand rows to threads. Indices [2]: 0 for
+ * act GT_F32, 1 for GT_BF16. Formulas stand in <family>.h. */
 #ifndef GT_ROW_LOOPS_H
 #define GT_ROW_LOOPS_H
 

@@ -19,13 +19,17 @@
 
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
-    size_t attention = gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
+    size_t attention =
+        gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
     size_t head = gt_head_cpu_scratch(d->hidden);
-    return gt_align_up(gt_max_size(gt_max_size(head, attention), gt_max_size(gt_gemm_cpu_scratch(), gt_decode_weight_cpu_scratch())), 64);
+    return gt_align_up(
+        gt_max_size(gt_max_size(head, attention), gt_max_size(gt_gemm_cpu_scratch(), gt_decode_weight_cpu_scratch())),
+        64);
 }
 
-/* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself differs. */
-/* clang-format off: a slot a line */
+/* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself
+ * differs. A slot a line. */
+/* clang-format off */
 #define TABLE(suffix, dtype, words)                                                                                    \
     {                                                                                                                  \
         .name = "cpu",                                                                                                 \

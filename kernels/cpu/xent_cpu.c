@@ -1,12 +1,12 @@
 /* xent_cpu.c - the head's loss and its gradient in one pass over the embedding.
  *
- * The vocabulary is dealt out to sections that depend on its size alone. A section walks its tiles of E once, keeping for
- * each row of the batch the greatest logit m, the sum of exp(z - m) and the vector sum of exp(z - m) E_j, all rescaled when
- * m grows; at the end the sections are added in order and E_target is taken away. So neither logits nor their gradients
- * are ever stored, E is read from memory once a call and its second use finds it in the cache; the products take E as the
- * left operand where they can, which spares repacking it. Floor: 4 rows V H operations, or one read of E.
- * The greatest logit's exponential is 1 without error, so a confident row's small gradient does not drown in the rounding
- * of the others to bf16. */
+ * The vocabulary is dealt out to sections that depend on its size alone. A section walks its tiles of E once, keeping
+ * for each row of the batch the greatest logit m, the sum of exp(z - m) and the vector sum of exp(z - m) E_j, all
+ * rescaled when m grows; at the end the sections are added in order and E_target is taken away. So neither logits nor
+ * their gradients are ever stored, E is read from memory once a call and its second use finds it in the cache; the
+ * products take E as the left operand where they can, which spares repacking it. Floor: 4 rows V H operations, or one
+ * read of E. The greatest logit's exponential is 1 without error, so a confident row's small gradient does not drown in
+ * the rounding of the others to bf16. */
 #include "xent_cpu.h"
 
 #include "checked.h"

@@ -23,6 +23,8 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
     return gt_align_up(gt_max_size(head, attention), 64);
 }
 
+/* A slot a line. */
+/* clang-format off */
 #define TABLE(suffix, dtype)                                                                                           \
     static const gt_kernels table_##suffix = {                                                                         \
         .name = "ref",                                                                                                 \
@@ -55,6 +57,7 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .fix_get = gt_fix_get_ref,                                                                                     \
         .sum_squares = gt_sum_squares_ref,                                                                             \
     };
+/* clang-format on */
 GT_REF_EACH(TABLE)
 
 static const gt_kernels *table(gt_dtype act)

@@ -1,8 +1,9 @@
 /* bench_kernels - how fast the cpu table's products, attention and head are, beside oneDNN called by itself.
  *
  * usage: bench_kernels [gemm|decode|attention|head|rate] [--threads N] [--tokens T]
- * rate prints one JSON line: oneDNN's rate over the 270M's projections, weighted by time (the sum of operations over the sum
- * of times), which is what a training step is compared with. GFLOP/s, 1e9 multiply-adds counted as two; best of several. */
+ * rate prints one JSON line: oneDNN's rate over the 270M's projections, weighted by time (the sum of operations over
+ * the sum of times), which is what a training step is compared with. GFLOP/s, 1e9 multiply-adds counted as two; best of
+ * several. */
 #include "arena.h"
 #include "attention.h"
 #include "checked.h"
@@ -48,7 +49,7 @@ static void *random_bf16(size_t count)
     return p;
 }
 
-/* --- oneDNN alone ------------------------------------------------------------------------------------------------------- */
+/* oneDNN alone. */
 
 typedef struct {
     dnnl_primitive_t primitive;
@@ -113,7 +114,7 @@ static double raw_seconds(int threads, int m, int n, int k, bool tb, bool packed
     return best;
 }
 
-/* --- ours --------------------------------------------------------------------------------------------------------------- */
+/* Ours. */
 
 typedef struct {
     const gt_kernels *k;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* count samples of lengths 3, 4, 5, 3, ...; row numbers 10, 11, ...; the last token is supervised, of every second sample
- * the last two. */
+/* count samples of lengths 3, 4, 5, 3, ...; row numbers 10, 11, ...; the last token is supervised, of every second
+ * sample the last two. */
 static gt_samples make_samples(int count)
 {
     gt_samples s = {.count = (size_t)count, .capacity = (size_t)count};

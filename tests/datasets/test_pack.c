@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Best-fit decreasing as its definition reads, bin by bin: the arbiter. Bin sizes only, as a sorted multiset of rooms. */
+/* Best-fit decreasing as its definition reads, bin by bin: the arbiter. Bin sizes only, as a sorted multiset of rooms.
+ */
 static int simple_bins(const int *length, int items, int capacity, int *room)
 {
     int bins = 0;

@@ -1,5 +1,5 @@
-/* Every row format: its tokens and which of them are supervised. The small vocabulary has single letters a-e, so tokens can
- * be read: a sample is printed as its pieces, supervised ones in brackets. */
+/* Every row format: its tokens and which of them are supervised. The small vocabulary has single letters a-e, so tokens
+ * can be read: a sample is printed as its pieces, supervised ones in brackets. */
 #include "row_files.h"
 #include "row_sample.h"
 #include "tokenizer_files.h"

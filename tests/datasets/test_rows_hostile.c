@@ -1,5 +1,5 @@
-/* Bad rows: each stands between two good ones. With bad_rows = fail the load names file and line; with skip it is counted
- * and the good ones are taken. Whole files that are bad, and the memory that a hostile file can cost. */
+/* Bad rows: each stands between two good ones. With bad_rows = fail the load names file and line; with skip it is
+ * counted and the good ones are taken. Whole files that are bad, and the memory that a hostile file can cost. */
 #include "row_files.h"
 
 #include "row_sample.h"

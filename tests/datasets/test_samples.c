@@ -1,4 +1,5 @@
-/* The sample data is what its README says: columns, counts, balance, no question twice, and every row becomes a sample. */
+/* The sample data is what its README says: columns, counts, balance, no question twice, and every row becomes a sample.
+ */
 #include "choice.h"
 #include "loader.h"
 #include "rows.h"

@@ -21,7 +21,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- the ranks --- */
+/* The ranks. */
 
 static int said(gt_status st)
 {
@@ -73,7 +73,7 @@ static int be_rank(const char *role)
     return 0;
 }
 
-/* --- the driver --- */
+/* The driver. */
 
 static const char *self_path;
 

@@ -1,5 +1,5 @@
-/* fuzz_adapter.c - any bytes as an adapter_config.json: refused, or a config that resolves on a small model without fault, and that,
- * printed and read again, means the same modules. Regular expressions come from the text too. */
+/* fuzz_adapter.c - any bytes as an adapter_config.json: refused, or a config that resolves on a small model without
+ * fault, and that, printed and read again, means the same modules. Regular expressions come from the text too. */
 #include "fuzz.h"
 
 #include "adapter_config.h"

@@ -1,5 +1,5 @@
-/* fuzz_gtq.c - any bytes as a packed base: refused, or opened to matrices that lie inside the file. Header fields that follow from
- * the rest (sizes, the directory's digest) are made right first, or no input would come past them. */
+/* fuzz_gtq.c - any bytes as a packed base: refused, or opened to matrices that lie inside the file. Header fields that
+ * follow from the rest (sizes, the directory's digest) are made right first, or no input would come past them. */
 #include "fuzz.h"
 
 #include "gtq.h"

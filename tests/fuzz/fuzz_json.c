@@ -8,14 +8,24 @@
 static void write_value(gt_text *t, const gt_json *v)
 {
     switch (v->type) {
-    case GT_JSON_NULL: gt_text_add(t, "null", 4); break;
-    case GT_JSON_FALSE: gt_text_add(t, "false", 5); break;
-    case GT_JSON_TRUE: gt_text_add(t, "true", 4); break;
-    case GT_JSON_NUMBER:
-        if (v->is_integer) gt_text_addf(t, "%lld", (long long)v->integer);
-        else gt_text_addf(t, "%.17e", v->number); /* with an exponent it is no integer again */
+    case GT_JSON_NULL:
+        gt_text_add(t, "null", 4);
         break;
-    case GT_JSON_STRING: gt_text_add_json_string(t, v->string, v->length); break;
+    case GT_JSON_FALSE:
+        gt_text_add(t, "false", 5);
+        break;
+    case GT_JSON_TRUE:
+        gt_text_add(t, "true", 4);
+        break;
+    case GT_JSON_NUMBER:
+        if (v->is_integer)
+            gt_text_addf(t, "%lld", (long long)v->integer);
+        else
+            gt_text_addf(t, "%.17e", v->number); /* with an exponent it is no integer again */
+        break;
+    case GT_JSON_STRING:
+        gt_text_add_json_string(t, v->string, v->length);
+        break;
     case GT_JSON_ARRAY:
     case GT_JSON_OBJECT: {
         const bool object = v->type == GT_JSON_OBJECT;

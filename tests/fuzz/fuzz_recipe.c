@@ -1,5 +1,5 @@
-/* fuzz_recipe.c - any bytes as a recipe: taken or refused with words. What is taken has a canonical text that reads back as
- * itself. Bytes behind a NUL, if any, are a value given by --set for a key that the first of them chooses. */
+/* fuzz_recipe.c - any bytes as a recipe: taken or refused with words. What is taken has a canonical text that reads
+ * back as itself. Bytes behind a NUL, if any, are a value given by --set for a key that the first of them chooses. */
 #include "fuzz.h"
 
 #include "recipe.h"

@@ -1,5 +1,5 @@
-/* fuzz_safetensors.c - any bytes: read whole or refused. Of what is read, every byte of every tensor lies in the file, the
- * tensors cover the data, and each is found by its name. */
+/* fuzz_safetensors.c - any bytes: read whole or refused. Of what is read, every byte of every tensor lies in the file,
+ * the tensors cover the data, and each is found by its name. */
 #include "fuzz.h"
 
 #include "safetensors.h"

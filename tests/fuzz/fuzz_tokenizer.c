@@ -1,6 +1,6 @@
-/* fuzz_tokenizer.c - a tokenizer.json, a NUL byte, a text: the tokenizer is refused, or it encodes the text or refuses it.
- * What is encoded decodes to the text (with U+2581 as a space), without a control token unless they are parsed, and a
- * packed copy of the tokenizer gives the same ids. */
+/* fuzz_tokenizer.c - a tokenizer.json, a NUL byte, a text: the tokenizer is refused, or it encodes the text or refuses
+ * it. What is encoded decodes to the text (with U+2581 as a space), without a control token unless they are parsed, and
+ * a packed copy of the tokenizer gives the same ids. */
 #include "fuzz.h"
 
 #include "tokenizer.h"

@@ -1,6 +1,6 @@
-/* fuzz_tokenizer_packed.c - a packed tokenizer forged by somebody who knows the digest: the input is a list of changes to a
- * good block (four bytes each: three of place, counted in the header or in the whole block, and the byte to put there),
- * which is then signed. It is refused, or every use of it stays inside it and ends. */
+/* fuzz_tokenizer_packed.c - a packed tokenizer forged by somebody who knows the digest: the input is a list of changes
+ * to a good block (four bytes each: three of place, counted in the header or in the whole block, and the byte to put
+ * there), which is then signed. It is refused, or every use of it stays inside it and ends. */
 #include "fuzz.h"
 
 #include "hash.h"

@@ -26,8 +26,8 @@ typedef struct {
         n, 0, n, 0                                                                                                     \
     }
 
-/* Training: keys are the queries'. The 270M's heads, the 27B's, tiny and odd ones; windows that cut inside, at and across the
- * blocks of 64 keys; packed documents; lengths 1, 63, 64, 65 and beyond one run of 256. */
+/* Training: keys are the queries'. The 270M's heads, the 27B's, tiny and odd ones; windows that cut inside, at and
+ * across the blocks of 64 keys; packed documents; lengths 1, 63, 64, 65 and beyond one run of 256. */
 static const setting training[] = {
     {4, 1, 256, 0, false, 0, 1, {WHOLE(1)}},
     {4, 1, 256, 0, false, 0, 1, {WHOLE(200)}},
@@ -223,8 +223,8 @@ static double relative_difference(gt_dtype t, const void *got, const void *want,
     return norm > 0.0 ? sqrt(diff / norm) : sqrt(diff);
 }
 
-/* float32: sums in another order. bf16: half a unit is 2^-9 relative, 0.1 % root-mean-square over random mantissas, and a
- * score or probability that falls to the other side of a rounding adds as much again. */
+/* float32: sums in another order. bf16: half a unit is 2^-9 relative, 0.1 % root-mean-square over random mantissas, and
+ * a score or probability that falls to the other side of a rounding adds as much again. */
 static double allowed(gt_dtype t)
 {
     return t == GT_BF16 ? 6e-3 : 2e-5;

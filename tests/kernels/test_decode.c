@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-/* A matrix of random content in any format, every field the format needs filled. The storage is freed by buf_free_all. */
+/* A matrix of random content in any format, every field the format needs filled. The storage is freed by buf_free_all.
+ */
 static gt_matrix random_matrix(gt_dtype t, int rows, int cols, int block, bool nested, uint64_t seed)
 {
     gt_matrix m = {.dtype = t, .rows = rows, .cols = cols, .block = block, .block2 = 256};

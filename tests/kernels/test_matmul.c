@@ -16,7 +16,8 @@ typedef struct {
     int pad; /* added to every row's stride */
 } shape;
 
-/* Empty, one, odd, tiny heads, the 270M's projections and adapters, tokens summed over (ta), more than one tile each way. */
+/* Empty, one, odd, tiny heads, the 270M's projections and adapters, tokens summed over (ta), more than one tile each
+ * way. */
 static const shape shapes[] = {
     {0, 5, 7, false, true, 0},        {5, 0, 7, false, true, 0},        {3, 4, 0, false, false, 1},
     {1, 1, 1, false, true, 0},        {1, 1, 1, true, false, 3},        {1, 640, 33, false, true, 0},
@@ -56,7 +57,7 @@ static float get(gt_dtype t, const void *p, size_t i)
     return t == GT_BF16 ? gt_bf16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i];
 }
 
-/* count random elements of dtype t, malloc'ed. */
+/* Count random elements of dtype t, malloc'ed. */
 static void *random_array(gt_dtype t, size_t count, uint64_t seed)
 {
     float *f = malloc((count + 1) * sizeof *f);
@@ -118,8 +119,9 @@ static void run(const problem *p, runner *r)
     assert_ok(p->act == GT_BF16 ? gt_gemm_cpu_bf16(&r->x, &p->g) : gt_gemm_cpu_f32(&r->x, &p->g));
 }
 
-/* Against double loops, all of a small result and a seventh of a large one. Operands are in [-1, 1), so partial sums are near sqrt(k)/3 and k roundings of 2^-24 of them add up
- * like a random walk to k/3 * 2^-24; six times that is allowed. A bf16 result adds half a unit of its own, at most 2^-8. */
+/* Against double loops, all of a small result and a seventh of a large one. Operands are in [-1, 1), so partial sums
+ * are near sqrt(k)/3 and k roundings of 2^-24 of them add up like a random walk to k/3 * 2^-24; six times that is
+ * allowed. A bf16 result adds half a unit of its own, at most 2^-8. */
 static void check(const problem *p)
 {
     const gt_gemm *g = &p->g;

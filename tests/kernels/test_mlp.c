@@ -52,8 +52,8 @@ static void activation_agrees_with_the_reference(void **state)
                 buf got = buf_new(k->act, n), want = buf_new(k->act, n);
                 assert_ok(k->geglu(x, got.p, gate.p, up.p, n));
                 assert_ok(ref->geglu(x, want.p, gate.p, up.p, n));
-                /* exp(-2u) is good to 1e-7 (1 + |2u|), and where gelu still counts |2u| is below 12; in bf16 two roundings
-                 * may fall on the other side */
+                /* exp(-2u) is good to 1e-7 (1 + |2u|), and where gelu still counts |2u| is below 12; in bf16 two
+                 * roundings may fall on the other side */
                 double relative = k->act == GT_BF16 ? 2.1 * ulp_of(GT_BF16) : 2e-6;
                 buf_close(got, want, relative, 1e-9);
                 buf dgate = buf_new(k->act, n), dup = buf_new(k->act, n);

@@ -57,7 +57,8 @@ static void backward_agrees_with_the_reference(void **state)
                 buf got = buf_random(dx_type, n, 4, 1), want = buf_copy(got);
                 assert_ok(k->rmsnorm_bwd(x, got.p, dx_type, accumulate, dy.p, dy_type, in.p, g.p, rows, cols, eps));
                 assert_ok(ref->rmsnorm_bwd(x, want.p, dx_type, accumulate, dy.p, dy_type, in.p, g.p, rows, cols, eps));
-                /* a difference of terms of up to r |dy| |g| (1 + 3): absolute in their size; r is 1 / |x| in a row of one */
+                /* a difference of terms of up to r |dy| |g| (1 + 3): absolute in their size; r is 1 / |x| in a row of
+                 * one */
                 double size = cols == 1 ? 4 / fmax(fabs(buf_get(in, 0)), 1e-3) : 8;
                 buf_close(got, want, tolerance(dx_type), size * 8 * ulp_of(GT_F32));
             }

@@ -1,5 +1,5 @@
-/* The arbiter itself: products, attention and the head of ref against the definition spelled out, hand-counted cases, and
- * float64 differences. Nothing here looks at cpu. */
+/* The arbiter itself: products, attention and the head of ref against the definition spelled out, hand-counted cases,
+ * and float64 differences. Nothing here looks at cpu. */
 #include "testing.h"
 
 #include "kernel_case.h"
@@ -30,8 +30,20 @@ static void a_product_is_the_sum_of_products(void **state)
                 buf a = buf_random(k->act, (size_t)((ta ? kk : m) * lda), 1, 1);
                 buf b = buf_random(k->act, (size_t)((tb ? n : kk) * ldb), 2, 1);
                 buf c = buf_random(form & 8 ? GT_F32 : k->act, (size_t)(m * ldc), 3, 1), before = buf_copy(c);
-                gt_gemm g = {.a = a.p, .b = b.p, .c = c.p, .m = m, .n = n, .k = kk, .lda = lda, .ldb = ldb, .ldc = ldc, .ta = ta,
-                             .tb = tb, .alpha = 0.5f, .beta = form & 4 ? 1.0f : 0.0f, .c_dtype = c.type};
+                gt_gemm g = {.a = a.p,
+                             .b = b.p,
+                             .c = c.p,
+                             .m = m,
+                             .n = n,
+                             .k = kk,
+                             .lda = lda,
+                             .ldb = ldb,
+                             .ldc = ldc,
+                             .ta = ta,
+                             .tb = tb,
+                             .alpha = 0.5f,
+                             .beta = form & 4 ? 1.0f : 0.0f,
+                             .c_dtype = c.type};
                 assert_ok(k->gemm(x, &g));
                 for (int i = 0; i < m; i++)
                     for (ptrdiff_t j = 0; j < ldc; j++) {

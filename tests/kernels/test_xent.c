@@ -13,8 +13,8 @@ typedef struct {
     gt_dtype stored;
 } shape;
 
-/* Empty, one, odd; vocabularies of one tile, of many with a part at the end, of more tiles than sections; groups of rows that
- * are whole, part and several; an embedding in blocks. */
+/* Empty, one, odd; vocabularies of one tile, of many with a part at the end, of more tiles than sections; groups of
+ * rows that are whole, part and several; an embedding in blocks. */
 static const shape shapes[] = {
     {0, 8, 20, GT_F32},      {1, 1, 1, GT_F32},       {1, 33, 300, GT_BF16},   {7, 6, 777, GT_F32},
     {17, 64, 520, GT_BF16},  {64, 40, 300, GT_F32},   {65, 32, 257, GT_BF16},  {130, 16, 1030, GT_BF16},
@@ -135,8 +135,8 @@ static void run(const problem *p, result *r, bool ref, int threads)
     free(x.scratch);
 }
 
-/* Logits and losses are float32 sums of `hidden` products of units. dxf in bf16: each exponential is rounded once, 2^-9, and
- * random; a thousand of them average out, a few do not. */
+/* Logits and losses are float32 sums of `hidden` products of units. dxf in bf16: each exponential is rounded once,
+ * 2^-9, and random; a thousand of them average out, a few do not. */
 static void loss_gradient_and_logits_agree_with_the_reference(void **state)
 {
     (void)state;

@@ -32,8 +32,8 @@ void gguf_put_info(gguf_image *m, const char *name, const uint64_t *dims, uint32
 /* Zeros up to the next multiple of n. */
 void gguf_put_padding(gguf_image *m, size_t n);
 
-/* A whole tiny Gemma 3: hidden 32, 2 heads of 16, 1 kv head, inner 64, `layers` layers, 40 pieces, all F32; element i of
- * every tensor is i/1000, norms begin at 1. */
+/* A whole tiny Gemma 3: hidden 32, 2 heads of 16, 1 kv head, inner 64, `layers` layers, 40 pieces, all F32; element i
+ * of every tensor is i/1000, norms begin at 1. */
 void gguf_put_tiny_gemma(gguf_image *m, int layers);
 
 #endif

@@ -1,6 +1,6 @@
-/* golden_tensor.h - tensors of golden safetensors files. It reads them by itself, on purpose: what the product's reader gives
- * is compared with this one, which shares no code with it. Trusts the file; fails the running test when the file or tensor is
- * absent or not of the kind asked for. */
+/* golden_tensor.h - tensors of golden safetensors files. It reads them by itself, on purpose: what the product's reader
+ * gives is compared with this one, which shares no code with it. Trusts the file; fails the running test when the file
+ * or tensor is absent or not of the kind asked for. */
 #ifndef GT_GOLDEN_TENSOR_H
 #define GT_GOLDEN_TENSOR_H
 

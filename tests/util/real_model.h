@@ -1,4 +1,5 @@
-/* real_model.h - the real Gemma 3 270M, which the reference environment puts below ${XDG_CACHE_HOME:-~/.cache}/gemtune. */
+/* real_model.h - the real Gemma 3 270M, which the reference environment puts below ${XDG_CACHE_HOME:-~/.cache}/gemtune.
+ */
 #ifndef GT_REAL_MODEL_H
 #define GT_REAL_MODEL_H
 

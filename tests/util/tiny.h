@@ -7,7 +7,8 @@
 #include "weights.h"
 
 /* Every projection of an opened model quantized to nested NF4 in memory, as bitsandbytes would after a
- * float32 load: values are not rounded to bf16 again (weights stay open and are only pointed away from). Free with free_quantized. */
+ * float32 load: values are not rounded to bf16 again (weights stay open and are only pointed away from). Free with
+ * free_quantized. */
 typedef struct {
     void *block[GT_MAX_LAYERS][GT_PROJ_COUNT];
 } tiny_quantized;

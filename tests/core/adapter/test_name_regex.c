@@ -1,4 +1,5 @@
-/* Regular expressions over module names: Python's answers (re.fullmatch, 3.11) for patterns of the kinds that adapters hold. */
+/* Regular expressions over module names: Python's answers (re.fullmatch, 3.11) for patterns of the kinds that adapters
+ * hold. */
 #include "testing.h"
 
 #include "name_regex.h"

@@ -1,4 +1,5 @@
-/* test_ckpt.c - checkpoints on a healthy disk: what was saved comes back bit for bit, windows are merged, old ones go. */
+/* test_ckpt.c - checkpoints on a healthy disk: what was saved comes back bit for bit, windows are merged, old ones go.
+ */
 #include "ckpt_case.h"
 
 #include "fs.h"

@@ -1,5 +1,5 @@
-/* test_ckpt_damage.c - checkpoints that are not what was written: flipped, cut, swapped, forged. Each is refused with its
- * file named, or loads to the same bits; never a third thing, and never a crash of the process that reads. */
+/* test_ckpt_damage.c - checkpoints that are not what was written: flipped, cut, swapped, forged. Each is refused with
+ * its file named, or loads to the same bits; never a third thing, and never a crash of the process that reads. */
 #include "ckpt_case.h"
 
 #include "fs.h"
@@ -223,7 +223,7 @@ static void when_none_is_whole_the_run_is_not_begun_again_in_silence(void **stat
     assert_null(c);
 }
 
-/* --- forged: the manifest's digests are right and its content is not --- */
+/* Forged: the manifest's digests are right and its content is not. */
 
 static char *reseal(const char *text)
 {

@@ -1,5 +1,5 @@
-/* test_ckpt_ranks.c - checkpoints by several ranks (tests.cmake: 1, 2 and 4): one folder, one verdict, and the same window
- * whoever had computed it. */
+/* test_ckpt_ranks.c - checkpoints by several ranks (tests.cmake: 1, 2 and 4): one folder, one verdict, and the same
+ * window whoever had computed it. */
 #include "ckpt_case.h"
 
 #include "fs.h"

@@ -23,8 +23,8 @@ static double *values_of(const gt_matrix *m)
     return v;
 }
 
-/* Every matrix of `got` is the bf16 of the one in `base` plus, where there is an adapter, scaling * B A; the product is computed
- * in double here and in float there, so a value may fall on the other side of a rounding: 1 bf16 ulp. */
+/* Every matrix of `got` is the bf16 of the one in `base` plus, where there is an adapter, scaling * B A; the product is
+ * computed in double here and in float there, so a value may fall on the other side of a rounding: 1 bf16 ulp. */
 static void assert_merged(const gt_weights *got, const gt_weights *base, const gt_adapter *a)
 {
     size_t at = 0, off = 0, all = 0;

@@ -1,5 +1,5 @@
-/* Folders in shards: what is larger than the limit is cut into files with an index, and opens as the same model. The limit is
- * 5 GB in exports; here a few KB. */
+/* Folders in shards: what is larger than the limit is cut into files with an index, and opens as the same model. The
+ * limit is 5 GB in exports; here a few KB. */
 #include "testing.h"
 
 #include "fs.h"

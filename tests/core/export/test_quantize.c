@@ -19,8 +19,8 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* Every tensor of the golden folder is in ours, byte for byte, and no other. The nested offset is a sum in the reference's own
- * order: where it differs (by at most 2 ulp), what depends on it is compared by value. */
+/* Every tensor of the golden folder is in ours, byte for byte, and no other. The nested offset is a sum in the
+ * reference's own order: where it differs (by at most 2 ulp), what depends on it is compared by value. */
 static void folder_equals_golden(const char *golden_name, bool double_quant)
 {
     const char *want_folder = golden(golden_name), *out = path_in(temp_dir(), "bnb");

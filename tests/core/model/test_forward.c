@@ -144,7 +144,8 @@ static void the_float64_arbiter_agrees_with_the_float64_reference(void **state)
     }
 }
 
-/* bf16 against the float32 truth: our root mean square error is at most 1.1 times that of the reference's own bf16 run. */
+/* bf16 against the float32 truth: our root mean square error is at most 1.1 times that of the reference's own bf16 run.
+ */
 static void bf16_is_as_close_to_the_truth_as_the_reference(void **state)
 {
     (void)state;

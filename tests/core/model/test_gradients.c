@@ -1,6 +1,6 @@
 /* The adapter's gradients against central differences of the loss in float64, on the plain backend: a model with every
- * awkward shape at once (odd head dimension halves, window below the length, two query heads a key head, H != heads * d,
- * two documents in one pass, labels missing at both ends), with and without dropout. */
+ * awkward shape at once (odd head dimension halves, window below the length, two query heads a key head, H != heads *
+ * d, two documents in one pass, labels missing at both ends), with and without dropout. */
 #include "backward.h"
 #include "rng.h"
 #include "testing.h"
@@ -163,8 +163,8 @@ static void compare(double dropout, bool few)
     }
     print_message("dropout %.1f: %zu gradients, largest %.3f, worst difference %.2e\n", dropout, s.lora.count, largest,
                   worst);
-    /* Gradients of the residual stream and of the adapter are float32 sums (2^-24 of the largest, some tens of terms); the
-     * difference quotient itself is good to 1e-9. */
+    /* Gradients of the residual stream and of the adapter are float32 sums (2^-24 of the largest, some tens of terms);
+     * the difference quotient itself is good to 1e-9. */
     assert_true(worst <= 5e-6 * largest);
     free(g);
     close_scene(&s);

@@ -63,7 +63,7 @@ static int ids_of(const gt_json *array, int32_t *out, int most)
     return n;
 }
 
-/* --- logits */
+/* Logits. */
 
 typedef struct {
     double logits, lse, squares, count; /* worst differences; summed squares of logits' errors */
@@ -156,7 +156,7 @@ static void bf16_noise_is_at_most_the_references(void **state)
     gt_weights_close(w);
 }
 
-/* --- MedQA answers */
+/* MedQA answers. */
 
 typedef struct {
     tiny_run run;
@@ -196,7 +196,7 @@ static void forty_medqa_answers_have_the_references_likelihoods(void **state)
     gt_weights_close(w);
 }
 
-/* --- greedy texts */
+/* Greedy texts. */
 
 typedef struct {
     int32_t id[64];
@@ -269,7 +269,7 @@ static void greedy_texts_are_the_references(void **state)
     gt_weights_close(w);
 }
 
-/* --- five QLoRA steps */
+/* Five QLoRA steps. */
 
 enum { ROWS = 40, PER_STEP = 8, ROW_TOKENS = 600 };
 

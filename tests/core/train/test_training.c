@@ -1,6 +1,6 @@
-/* Twenty optimizer steps of the public reference (PEFT + torch AdamW in float32 and float64), step for step, on the golden
- * tiny models: first gradients, every loss, the final adapter. A correct float32 engine lies within ten times the
- * reference's own float32 error (golden/README.md), which each case states. */
+/* Twenty optimizer steps of the public reference (PEFT + torch AdamW in float32 and float64), step for step, on the
+ * golden tiny models: first gradients, every loss, the final adapter. A correct float32 engine lies within ten times
+ * the reference's own float32 error (golden/README.md), which each case states. */
 #include "golden_tensor.h"
 #include "schedule.h"
 #include "testing.h"

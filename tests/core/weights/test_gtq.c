@@ -176,7 +176,7 @@ static void threads_do_not_change_the_bytes(void **state)
     gt_weights_close(w);
 }
 
-/* Damage ---------------------------------------------------------------------------------------------------------------- */
+/* Damage. */
 
 static void put_u64(char *p, uint64_t v)
 {

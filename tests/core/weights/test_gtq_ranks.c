@@ -1,5 +1,5 @@
-/* Several ranks pack a base together: the file is, byte for byte, the one that a rank alone writes; a failure on one rank is
- * everybody's and leaves nothing. */
+/* Several ranks pack a base together: the file is, byte for byte, the one that a rank alone writes; a failure on one
+ * rank is everybody's and leaves nothing. */
 #include "testing.h"
 
 #include "comm.h"

@@ -1,5 +1,5 @@
-/* The vocabulary of a GGUF file gives the same tokenizer as the model's tokenizer.json: every golden case, every piece and
- * its kind, every merge in its order. */
+/* The vocabulary of a GGUF file gives the same tokenizer as the model's tokenizer.json: every golden case, every piece
+ * and its kind, every merge in its order. */
 #include "real_model.h"
 #include "tokenizer_blob.h"
 #include "tokenizer_files.h"
@@ -48,7 +48,8 @@ static void gguf_and_json_make_the_same_tokenizer(void **state)
             fail_msg("piece %d is '%.*s' (kind %d) in tokenizer.json, '%.*s' (kind %d) in the GGUF", id, (int)a, x,
                      j->kind[id], (int)b, y, g->kind[id]);
     }
-    /* The merges of newlines and tabs are not made from a GGUF: such runs are found in the raw text and never merged. */
+    /* The merges of newlines and tabs are not made from a GGUF: such runs are found in the raw text and never merged.
+     */
     const uint32_t space = (uint32_t)gt_scalar_find(j, 0x2581);
     uint32_t k = 0, skipped = 0;
     const uint32_t runs = 31 * 30 / 2; /* merges of U+2581: every split of 2 … 31; in tokenizer.json among the others */

@@ -1,4 +1,5 @@
-/* Parity with the reference on the real vocabulary: every golden case, from tokenizer.json and through a packed block. */
+/* Parity with the reference on the real vocabulary: every golden case, from tokenizer.json and through a packed block.
+ */
 #include "tokenizer_files.h"
 
 #include <stdlib.h>

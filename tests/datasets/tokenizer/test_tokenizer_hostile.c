@@ -1,5 +1,5 @@
-/* Files that were made to harm: a tokenizer.json or a packed block that is wrong is refused by name, and one that is let
- * through can be used without reading outside it or running for ever. */
+/* Files that were made to harm: a tokenizer.json or a packed block that is wrong is refused by name, and one that is
+ * let through can be used without reading outside it or running for ever. */
 #include "hash.h"
 #include "rng.h"
 #include "tokenizer_blob.h"

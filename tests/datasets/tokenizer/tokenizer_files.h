@@ -1,4 +1,5 @@
-/* tokenizer_files.h - the real Gemma 3 tokenizer and the golden cases, for tests; skips visibly where they are absent. */
+/* tokenizer_files.h - the real Gemma 3 tokenizer and the golden cases, for tests; skips visibly where they are absent.
+ */
 #ifndef GT_TOKENIZER_FILES_H
 #define GT_TOKENIZER_FILES_H
 
@@ -13,8 +14,8 @@ char *gemma_tokenizer_json(size_t *size);
 /* The tokenizer made of it, made once and shared by a program's tests. Not to be freed or changed. */
 const gt_tokenizer *gemma_tokenizer(void);
 
-/* A tokenizer of about 300 pieces written here, so that tests run anywhere: 256 byte pieces, letters a-e, U+2581, control
- * tokens, runs of newlines, <b>, merges. To be freed by the caller. */
+/* A tokenizer of about 300 pieces written here, so that tests run anywhere: 256 byte pieces, letters a-e, U+2581,
+ * control tokens, runs of newlines, <b>, merges. To be freed by the caller. */
 gt_tokenizer *small_tokenizer(void);
 /* Its tokenizer.json; `extra` goes into added_tokens behind the others ("" or ",{...}"). malloc'ed. */
 char *small_tokenizer_json(const char *extra);
