@@ -11,7 +11,7 @@
  *   {"text": "..."}                                   plain, eos appended; all of it
  *
  * Other members are ignored. An answer in a chat is its content, <end_of_turn> and the newline behind it
- * (spec/tokenizer.md section 7). supervise = GT_SUPERVISE_ALL takes all tokens of every format. */
+ * (docs/model/tokenizer.md section 7). supervise = GT_SUPERVISE_ALL takes all tokens of every format. */
 #ifndef GT_ROW_SAMPLE_H
 #define GT_ROW_SAMPLE_H
 

@@ -1,4 +1,4 @@
-/* adamw.h - AdamW with decoupled decay applied first (spec/lora.md sections 9 and 10), element by element on f32:
+/* adamw.h - AdamW with decoupled decay applied first (docs/model/lora.md sections 9 and 10), element by element on f32:
  *   g' = clip g;  p -= lr wd p;  m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2
  *   p -= (lr / bc1) m / (sqrt(v) / sqrt(bc2) + eps)
  * p, m, v [n] updated in place, g [n] read. ref in double, rounding m, v and p when stored; cpu in float32. */

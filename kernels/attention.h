@@ -1,9 +1,9 @@
 /* attention.h - grouped-query attention over documents and caches (gt_attn, gt_attn_grad in table.h say the layout).
- * Forward, per query and head (spec/gemma3.md section 2.4, eager):
+ * Forward, per query and head (docs/model/gemma3.md section 2.4, eager):
  *   s_k = round(round(q . k_k) * scale) over the keys it sees;  P = softmax(s) in float32;  p = round(P)
  *   o = round(sum_k p_k v_k);   lse = log sum_k exp(s_k)        roundings of s and p in GT_BF16 only
  * A query that sees no key gives o = 0 and lse = -inf.
- * Backward (spec/backward.md section 1.6): dV through the rounded p, dS through P as the float32 softmax gave it:
+ * Backward (docs/model/backward.md section 1.6): dV through the rounded p, dS through P as the float32 softmax gave it:
  *   dP = dO . v;  dS = P * (dP - sum_k P dP);  dq = scale sum_k dS k;  dk = scale sum dS q;  dv = sum p dO
  * dk, dv sum over the query heads that share the kv head; each result is rounded once.
  * ref needs scratch for one score row (forward) and 2 len (d + 1) doubles (backward); GT_ERR_ARG when x has less. */

@@ -1,7 +1,7 @@
 /* decode.h - stored weights to act: out[i, j] = round(value of m[row0 + i, j]), out [nrows, m.cols] contiguous.
- * Formulas: spec/formats.md section 3 (GGUF blocks), spec/quant.md sections 2 to 4 (NF4, FP4, nested scales); all are
- * float32 arithmetic, product and sum rounded apart. A value is rounded to m.round_to first and then to act:
- * bitsandbytes dequantizes to the dtype the weight had, and a GGUF may stand for its bf16 rounding. */
+ * Formulas: docs/model/formats.md section 3 (GGUF blocks), docs/model/quant.md sections 2 to 4 (NF4, FP4, nested
+ * scales); all are float32 arithmetic, product and sum rounded apart. A value is rounded to m.round_to first and then
+ * to act: bitsandbytes dequantizes to the dtype the weight had, and a GGUF may stand for its bf16 rounding. */
 #ifndef GT_DECODE_H
 #define GT_DECODE_H
 

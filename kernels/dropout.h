@@ -1,9 +1,8 @@
-/* dropout.h - counter-based inverted dropout (spec/lora.md section 1): whether element (row, col) is kept is a pure
- * function of row_key[row], module_key and col, so forward, recomputation and backward agree without storing a mask.
- *   keep(row, col) iff gt_rng_u64(row_key[row] ^ module_key, col) >= p * 2^64
- *   y = round(keep ? in / (1 - p) : 0);   accumulate (y GT_F32 only, else GT_ERR_ARG): y += the same, unrounded before
- * p 0 copies, p >= 1 drops everything; p < 0 or NaN is GT_ERR_ARG. in_dtype, y_dtype: act or GT_F32. y may be in (same
- * dtype). */
+/* dropout.h - counter-based inverted dropout (docs/model/lora.md section 1): whether element (row, col) is kept is a
+ * pure function of row_key[row], module_key and col, so forward, recomputation and backward agree without storing a
+ * mask. keep(row, col) iff gt_rng_u64(row_key[row] ^ module_key, col) >= p * 2^64 y = round(keep ? in / (1 - p) : 0);
+ * accumulate (y GT_F32 only, else GT_ERR_ARG): y += the same, unrounded before p 0 copies, p >= 1 drops everything; p <
+ * 0 or NaN is GT_ERR_ARG. in_dtype, y_dtype: act or GT_F32. y may be in (same dtype). */
 #ifndef GT_DROPOUT_H
 #define GT_DROPOUT_H
 

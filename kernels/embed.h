@@ -1,5 +1,5 @@
 /* embed.h - token ids to the first residual stream.
- *   out[t, j] = round(round(E[id_t, j]) * multiplier)            spec/gemma3.md section 2.1
+ *   out[t, j] = round(round(E[id_t, j]) * multiplier)            docs/model/gemma3.md section 2.1
  * E in any storage format is first rounded to act, as the reference holds it. multiplier is sqrt(hidden), rounded to
  * bf16 by the caller where the reference does so. out [n, E.cols] act. An id outside [0, E.rows) is GT_ERR_ARG and
  * out is then partly written. */

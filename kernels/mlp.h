@@ -1,8 +1,7 @@
-/* mlp.h - the gated activation (spec/gemma3.md section 2.6, spec/backward.md section 1.5), element by element, act.
- *   gelu(z) = z/2 (1 + tanh(k0 (z + k1 z^3))),  k0 = sqrt(2/pi), k1 = 0.044715
- *   h = round(round(gelu(gate)) * up)           the inner rounding in GT_BF16 only
- *   dup = round(dh * round(gelu(gate)));   dgate = round(dh * up * gelu'(gate))
- * In place: dgate may be gate, dup may be up, h may be gate or up. */
+/* mlp.h - the gated activation (docs/model/gemma3.md section 2.6, docs/model/backward.md section 1.5), element by
+ * element, act. gelu(z) = z/2 (1 + tanh(k0 (z + k1 z^3))),  k0 = sqrt(2/pi), k1 = 0.044715 h = round(round(gelu(gate))
+ * * up)           the inner rounding in GT_BF16 only dup = round(dh * round(gelu(gate)));   dgate = round(dh * up *
+ * gelu'(gate)) In place: dgate may be gate, dup may be up, h may be gate or up. */
 #ifndef GT_MLP_H
 #define GT_MLP_H
 

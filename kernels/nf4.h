@@ -1,7 +1,7 @@
 /* nf4.h - quantizing a weight to NF4 with one or two levels of scales, and reading NF4/FP4 back, as bitsandbytes
- * defines both (spec/quant.md; Dettmers et al. 2023, arXiv:2305.14314). Quantizing follows bitsandbytes' CPU reference
- * (0.50) byte for byte, because that can be compared; reading follows the file's own tables. Plain C, one thread:
- * callers cut a matrix into runs of whole blocks. */
+ * defines both (docs/model/quant.md; Dettmers et al. 2023, arXiv:2305.14314). Quantizing follows bitsandbytes' CPU
+ * reference (0.50) byte for byte, because that can be compared; reading follows the file's own tables. Plain C, one
+ * thread: callers cut a matrix into runs of whole blocks. */
 #ifndef GT_NF4_H
 #define GT_NF4_H
 

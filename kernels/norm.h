@@ -1,4 +1,4 @@
-/* norm.h - RMSNorm and its backward (spec/gemma3.md section 2.2, spec/backward.md section 1.2).
+/* norm.h - RMSNorm and its backward (docs/model/gemma3.md section 2.2, docs/model/backward.md section 1.2).
  *   r = 1 / sqrt(mean_j x_j^2 + eps);   y_j = round(x_j * r * g_j),  g = 1 + w in float32
  *   rmsnorm_add: out = round(base + round(norm(in)))
  *   backward: u = dy * g, xh = x * r;   dx = round(r * (u - xh * mean_j(u_j xh_j)))

@@ -1,8 +1,8 @@
-/* rope.h - per head: RMSNorm over d, then the rotation by position (spec/gemma3.md sections 2.2 and 2.3).
+/* rope.h - per head: RMSNorm over d, then the rotation by position (docs/model/gemma3.md sections 2.2 and 2.3).
  *   n = round(norm(in; g));  h = d/2, c = cos[pos, j], s = sin[pos, j], j < h
  *   y[j]     = round(round(n[j] c)     + round(-n[j + h] s))
  *   y[j + h] = round(round(n[j + h] c) + round( n[j] s))        inner roundings in GT_BF16 only
- * Backward, in float32 (double in ref) and rounded once (spec/backward.md section 1.7):
+ * Backward, in float32 (double in ref) and rounded once (docs/model/backward.md section 1.7):
  *   dn[j] = dy[j] c + dy[j + h] s;  dn[j + h] = dy[j + h] c - dy[j] s;  d_in = norm backward(dn) at in
  * in, y, dy, d_in: [n, heads, d] act, heads contiguous, strides between tokens in elements; cos, sin: [positions, d/2]
  * f32; pos [n]. y may be in, d_in may be dy (same stride then). GT_ERR_ARG: d is odd. */

@@ -2,8 +2,8 @@
  *
  * "act" is the table's compute dtype: activations, decoded weights and the operands of products are stored in it.
  *   GT_F32  the reference mode        GT_BF16  the training mode        GT_F64  `ref` only: finite differences
- * The order of roundings in GT_BF16 is that of spec/gemma3.md section 2 (the transformers eager path).
- * Formulas: spec/gemma3.md (forward), spec/backward.md; each slot's details stand in <family>.h.
+ * The order of roundings in GT_BF16 is that of docs/model/gemma3.md section 2 (the transformers eager path).
+ * Formulas: docs/model/gemma3.md (forward), docs/model/backward.md; each slot's details stand in <family>.h.
  *
  * Rules for every slot:
  *  - all memory is the caller's; a kernel allocates nothing and uses only x's scratch;
@@ -181,7 +181,7 @@ typedef struct gt_kernels {
     gt_status (*head_logits)(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed,
                              void *buffer, size_t buffer_bytes);
 
-    /* --- adamw.h: spec/lora.md section 10 on [n] f32, fused form; bc1 = 1 - beta1^t, bc2 = 1 - beta2^t; g is
+    /* --- adamw.h: docs/model/lora.md section 10 on [n] f32, fused form; bc1 = 1 - beta1^t, bc2 = 1 - beta2^t; g is
      * multiplied by clip first (section 9). */
     gt_status (*adamw)(gt_exec *x, float *p, float *m, float *v, const float *g, size_t n, float clip, double lr,
                        double beta1, double beta2, double eps, double weight_decay, double bc1, double bc2);

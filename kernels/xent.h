@@ -1,4 +1,4 @@
-/* xent.h - the tied head and its cross-entropy over chosen rows (spec/backward.md sections 1.1 and 3).
+/* xent.h - the tied head and its cross-entropy over chosen rows (docs/model/backward.md sections 1.1 and 3).
  *   z = xf E^T, never rounded to bf16;  loss_i = logsumexp(z_i) - z_i[target_i];  dxf_i = sum_j (softmax(z_i)_j -
  *   [j = target_i]) E_j, not divided by anything.  E is decoded to act first.
  * loss [rows] double; argmax the lowest id among the greatest; GT_ERR_ARG: a target outside [0, vocab), or a buffer

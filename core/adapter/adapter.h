@@ -1,5 +1,5 @@
-/* adapter.h - PEFT adapter folders (adapter_config.json + adapter_model.safetensors; spec/lora.md section 5): read what
- * PEFT, TRL and this program write, and write what PEFT loads. */
+/* adapter.h - PEFT adapter folders (adapter_config.json + adapter_model.safetensors; docs/model/lora.md section 5):
+ * read what PEFT, TRL and this program write, and write what PEFT loads. */
 #ifndef GT_ADAPTER_H
 #define GT_ADAPTER_H
 

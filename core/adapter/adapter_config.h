@@ -1,4 +1,5 @@
-/* adapter_config.h - adapter_config.json of a PEFT folder, between text and gt_lora_config (spec/lora.md section 5). */
+/* adapter_config.h - adapter_config.json of a PEFT folder, between text and gt_lora_config (docs/model/lora.md section
+ * 5). */
 #ifndef GT_ADAPTER_CONFIG_H
 #define GT_ADAPTER_CONFIG_H
 

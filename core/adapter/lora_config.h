@@ -8,7 +8,7 @@
 
 enum { GT_LORA_MAX_NAMES = 1024, GT_LORA_MAX_RANK = 4096 };
 
-/* init_lora_weights (spec/lora.md section 1): true, "gaussian", false. */
+/* init_lora_weights (docs/model/lora.md section 1): true, "gaussian", false. */
 typedef enum { GT_INIT_KAIMING, GT_INIT_GAUSSIAN, GT_INIT_RANDOM } gt_init_lora;
 
 /* A list of names, or one regular expression (is_regex, count 1) that must match a module's whole path. */

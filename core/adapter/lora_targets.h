@@ -1,5 +1,6 @@
-/* lora_targets.h - which projections get an adapter, of what rank and scaling: PEFT's rules (spec/lora.md sections 1,
- * 3) over the text model's modules, with a count for every name, because PEFT ignores names that match nothing. */
+/* lora_targets.h - which projections get an adapter, of what rank and scaling: PEFT's rules (docs/model/lora.md
+ * sections 1, 3) over the text model's modules, with a count for every name, because PEFT ignores names that match
+ * nothing. */
 #ifndef GT_LORA_TARGETS_H
 #define GT_LORA_TARGETS_H
 

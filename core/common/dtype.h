@@ -24,7 +24,8 @@ typedef enum {
     GT_I16 = 10,
     GT_U16 = 11,
     GT_BOOL = 12,
-    /* block formats: spec/formats.md section 3 (GGUF), spec/quant.md (NF4, FP4: codes only, scales lie apart) */
+    /* block formats: docs/model/formats.md section 3 (GGUF), docs/model/quant.md (NF4, FP4: codes only, scales lie
+       apart) */
     GT_NF4 = 32,
     GT_FP4 = 33,
     GT_Q4_0 = 40,

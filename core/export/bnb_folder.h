@@ -1,5 +1,5 @@
-/* bnb_folder.h - a 4-bit base as the Hugging Face folder that bitsandbytes and transformers serialize (spec/quant.md
- * section 6): transformers loads it as it is, and so does this program. */
+/* bnb_folder.h - a 4-bit base as the Hugging Face folder that bitsandbytes and transformers serialize
+ * (docs/model/quant.md section 6): transformers loads it as it is, and so does this program. */
 #ifndef GT_BNB_FOLDER_H
 #define GT_BNB_FOLDER_H
 

@@ -1,5 +1,5 @@
-/* safetensors.h - the Hugging Face tensor file: [u64 N][N bytes of JSON][data] (spec/formats.md section 1; the public
- * definition is huggingface/safetensors, README "Format" and safetensors/src/tensor.rs).
+/* safetensors.h - the Hugging Face tensor file: [u64 N][N bytes of JSON][data] (docs/model/formats.md section 1; the
+ * public definition is huggingface/safetensors, README "Format" and safetensors/src/tensor.rs).
  *
  * Reading maps the file and validates all of it before anything is handed out: sizes, dtypes, that the tensors cover
  * the data without hole or overlap, and that nothing follows. Writing goes to a temporary name and is renamed last. */

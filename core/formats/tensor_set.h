@@ -1,5 +1,5 @@
 /* tensor_set.h - the tensors of a folder of safetensors files as one: model.safetensors, or the shards that
- * model.safetensors.index.json lists (spec/formats.md section 2). */
+ * model.safetensors.index.json lists (docs/model/formats.md section 2). */
 #ifndef GT_TENSOR_SET_H
 #define GT_TENSOR_SET_H
 

@@ -1,4 +1,4 @@
-/* backward.h - the mirror of forward.h: gradients of the adapter (spec/backward.md section 1). */
+/* backward.h - the mirror of forward.h: gradients of the adapter (docs/model/backward.md section 1). */
 #ifndef GT_BACKWARD_H
 #define GT_BACKWARD_H
 

@@ -1,4 +1,4 @@
-/* forward.h - the model as straight kernel calls (spec/gemma3.md section 2), for training, scoring and generation
+/* forward.h - the model as straight kernel calls (docs/model/gemma3.md section 2), for training, scoring and generation
  * alike. */
 #ifndef GT_FORWARD_H
 #define GT_FORWARD_H

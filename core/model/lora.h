@@ -1,5 +1,5 @@
-/* lora.h - the trainable part: low-rank pairs beside some of the frozen projections (spec/lora.md section 1), all kept
- * in one flat float32 vector so that optimizer, sums over ranks and checkpoints see one array. */
+/* lora.h - the trainable part: low-rank pairs beside some of the frozen projections (docs/model/lora.md section 1), all
+ * kept in one flat float32 vector so that optimizer, sums over ranks and checkpoints see one array. */
 #ifndef GT_LORA_H
 #define GT_LORA_H
 
@@ -55,7 +55,7 @@ gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, con
                           gt_proj p, void *out, const void *in, int n, const gt_lora_work *w);
 
 /* Accumulates the gradients of A and B into grad [count] f32 (unscaled sums over the tokens), and adds the adapter's
- * part to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). spec/backward.md section 1.4. */
+ * part to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). docs/model/backward.md section 1.4. */
 gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
                            gt_proj p, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in,
                            int n, const gt_lora_work *w);

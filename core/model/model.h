@@ -84,7 +84,7 @@ typedef struct gt_model {
     const gt_kernels *k;
     gt_exec x;              /* pool owned by the model */
     const gt_lora *lora;    /* borrowed; NULL without adapter */
-    float embed_multiplier; /* sqrt(H): f32, or rounded to bf16 in bf16 mode (spec/gemma3.md section 2.1) */
+    float embed_multiplier; /* sqrt(H): f32, or rounded to bf16 in bf16 mode (docs/model/gemma3.md section 2.1) */
     float attn_scale;
     int positions;                    /* RoPE tables reach this far */
     float *rope_cos[2], *rope_sin[2]; /* [0] sliding, [1] full: [positions, head_dim / 2], act precision */

@@ -1,4 +1,4 @@
-/* rope_table.h - the cosines and sines of rotary positions (spec/gemma3.md section 2.3). */
+/* rope_table.h - the cosines and sines of rotary positions (docs/model/gemma3.md section 2.3). */
 #ifndef GT_ROPE_TABLE_H
 #define GT_ROPE_TABLE_H
 

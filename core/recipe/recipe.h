@@ -17,7 +17,7 @@ typedef struct {
     int count;
 } gt_string_list;
 
-/* Which modules get an adapter (spec/lora.md section 3), or get none: exactly one of the three is set for
+/* Which modules get an adapter (docs/model/lora.md section 3), or get none: exactly one of the three is set for
  * lora_target_modules, one of the first two or none for exclude_modules. */
 typedef struct {
     gt_string_list names; /* a list: a module whose path ends with "." + name, or equals it */
@@ -36,7 +36,7 @@ typedef struct {
     size_t count;
 } gt_recipe_layers;
 
-/* lr_scheduler_kwargs. NAN: not given, the schedule's own default holds (spec/lora.md section 11). */
+/* lr_scheduler_kwargs. NAN: not given, the schedule's own default holds (docs/model/lora.md section 11). */
 typedef struct {
     double num_cycles, min_lr, min_lr_rate, lr_end, power, timescale;
 } gt_recipe_schedule;

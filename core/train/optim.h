@@ -1,4 +1,4 @@
-/* optim.h - clipping and AdamW over the adapter's flat vector (spec/lora.md sections 9 and 10). */
+/* optim.h - clipping and AdamW over the adapter's flat vector (docs/model/lora.md sections 9 and 10). */
 #ifndef GT_OPTIM_H
 #define GT_OPTIM_H
 

@@ -1,4 +1,4 @@
-/* schedule.h - the learning rate of an optimizer step (spec/lora.md section 11; transformers' get_scheduler). */
+/* schedule.h - the learning rate of an optimizer step (docs/model/lora.md section 11; transformers' get_scheduler). */
 #ifndef GT_SCHEDULE_H
 #define GT_SCHEDULE_H
 

@@ -1,4 +1,4 @@
-/* gguf_config.h - the config of a Gemma 3 from a GGUF file's metadata (spec/formats.md section 3). */
+/* gguf_config.h - the config of a Gemma 3 from a GGUF file's metadata (docs/model/formats.md section 3). */
 #ifndef GT_GGUF_CONFIG_H
 #define GT_GGUF_CONFIG_H
 

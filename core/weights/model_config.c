@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Class defaults of Gemma3TextConfig: released files leave out every key that equals them (spec/gemma3.md section 3).
+/* Class defaults of Gemma3TextConfig: released files leave out every key that equals them (docs/model/gemma3.md section
+ * 3).
  */
 static const gt_model_config defaults = {
     .vocab_size = 262208,

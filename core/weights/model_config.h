@@ -1,5 +1,5 @@
 /* model_config.h - the dimensions and constants of a Gemma 3 text model, however its config spelled them
- * (spec/gemma3.md sections 1 and 3; GGUF metadata: spec/formats.md section 3). Plain data. */
+ * (docs/model/gemma3.md sections 1 and 3; GGUF metadata: docs/model/formats.md section 3). Plain data. */
 #ifndef GT_MODEL_CONFIG_H
 #define GT_MODEL_CONFIG_H
 
@@ -30,7 +30,7 @@ typedef struct {
 } gt_model_config;
 
 /* Reads a Hugging Face config.json's text (bytes need no terminator). where: its path, for messages.
- * Defaults and the order of resolution: spec/gemma3.md section 3. vocab_size is the config's.
+ * Defaults and the order of resolution: docs/model/gemma3.md section 3. vocab_size is the config's.
  * GT_ERR_DATA: not JSON, a missing or out-of-range field, or a feature no Gemma 3 has (rope type, soft-capping of
  * attention, bias, another activation): the message names the field, its value and what is accepted. */
 gt_status gt_model_config_parse(gt_model_config *out, const char *text, size_t bytes, const char *where);

@@ -1,4 +1,4 @@
-/* weights_bnb.h - 4-bit weights as bitsandbytes serializes them into safetensors (spec/quant.md section 6). */
+/* weights_bnb.h - 4-bit weights as bitsandbytes serializes them into safetensors (docs/model/quant.md section 6). */
 #ifndef GT_WEIGHTS_BNB_H
 #define GT_WEIGHTS_BNB_H
 

@@ -1,5 +1,5 @@
 /* A Hugging Face folder: config.json, safetensors in one file or in shards, text-only or multimodal (text tower), plain
- * or packed by bitsandbytes. Names and prefixes: spec/gemma3.md section 4. */
+ * or packed by bitsandbytes. Names and prefixes: docs/model/gemma3.md section 4. */
 #include "weights_bnb.h"
 
 #include "fs.h"

@@ -9,7 +9,7 @@
 static void adamw_gives_the_published_steps(void **state)
 {
     (void)state;
-    /* spec/lora.md section 10, in float64 there: float32 parameters near 2 resolve 1.2e-7 */
+    /* docs/model/lora.md section 10, in float64 there: float32 parameters near 2 resolve 1.2e-7 */
     static const float grad[3][2] = {{0.1f, -0.2f}, {0.05f, 0.3f}, {-0.4f, 0}};
     static const double want[3][2] = {{0.9989900001, -1.99898000005},
                                       {0.9980478306791177, -1.9992077120564191},

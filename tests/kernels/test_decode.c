@@ -135,7 +135,7 @@ static void known_blocks_have_the_values_of_the_definition(void **state)
     gt_decode_cpu_span_f32(v, &m, 0, 32);
     assert_close(v[0], 0.5 * (19 - 16), 0);
     assert_close(v[16], 0.5 * (9 - 16), 0);
-    /* NF4 with absmax 0.984375 of spec/quant.md section 8: its first bytes and values */
+    /* NF4 with absmax 0.984375 of docs/model/quant.md section 8: its first bytes and values */
     static const uint8_t codes[32] = {0x00, 0x00, 0x01, 0x11};
     static const float absmax[1] = {0.984375f};
     gt_matrix n = {.data = codes, .dtype = GT_NF4, .rows = 1, .cols = 64, .block = 64, .code = gt_nf4_code};

@@ -11,7 +11,7 @@ enum { COUNTS = sizeof count / sizeof *count };
 static void gelu_has_the_values_of_the_definition(void **state)
 {
     (void)state;
-    /* spec/gemma3.md section 2.6, spec/backward.md section 1.5 */
+    /* docs/model/gemma3.md section 2.6, docs/model/backward.md section 1.5 */
     static const double z[] = {1, -0.5, 2, -3, 0}, value[] = {0.84119199, -0.15428599, 1.95459769, -0.00363739, 0};
     static const double at[] = {1, -1, 0.5, 2, -3},
                         slope[] = {1.08296408, -0.08296408, 0.86736990, 1.08609926, -0.01158417};

@@ -121,7 +121,7 @@ static void quantizes_as_the_reference_byte_for_byte(void **state)
     golden_close(&f);
 }
 
-/* spec/quant.md section 8 */
+/* docs/model/quant.md section 8 */
 static void gives_the_conformance_vectors(void **state)
 {
     (void)state;

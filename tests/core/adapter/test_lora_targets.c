@@ -1,4 +1,4 @@
-/* Which modules get an adapter: PEFT's rules (spec/lora.md section 3). */
+/* Which modules get an adapter: PEFT's rules (docs/model/lora.md section 3). */
 #include "testing.h"
 
 #include "lora_targets.h"

@@ -1,4 +1,4 @@
-/* How fresh adapters begin: PEFT's three ways (spec/lora.md section 1), and from what the values depend. */
+/* How fresh adapters begin: PEFT's three ways (docs/model/lora.md section 1), and from what the values depend. */
 #include "testing.h"
 
 #include "lora.h"
