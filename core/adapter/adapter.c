@@ -62,7 +62,7 @@ static bool parse_module(const char *s, int layers, int *slot, int *half)
     for (int p = 0; p < GT_PROJ_COUNT; p++) {
         s = end + 1;
         if (!skip(&s, gt_proj_path((gt_proj)p))) continue;
-        *slot = (int)layer * GT_PROJ_COUNT + p;
+        *slot = gt_slot_index((gt_slot){(int)layer, (gt_proj)p});
         *half = strcmp(s, ".lora_B.weight") == 0;
         if (*half || strcmp(s, ".lora_A.weight") == 0) return true;
     }
@@ -129,10 +129,10 @@ static gt_status check_pairs(const tensor_table *t, const gt_lora_targets *targe
         const gt_safetensor *a = t->pair[i][0], *b = t->pair[i][1];
         const int r = targets->rank[i];
         if (!a && !b && r == 0) continue;
-        const char *which = gt_proj_path((gt_proj)(i % GT_PROJ_COUNT));
-        const int layer = i / GT_PROJ_COUNT;
+        const gt_slot slot = gt_slot_at(i);
+        const char *which = gt_proj_path(slot.proj);
         if (!a || !b)
-            return GT_FAIL(GT_ERR_DATA, "%s: layers.%d.%s has no %s", path, layer, which,
+            return GT_FAIL(GT_ERR_DATA, "%s: layers.%d.%s has no %s", path, slot.layer, which,
                            a   ? "lora_B"
                            : b ? "lora_A"
                                : "tensors, though the config's target_modules name it");
@@ -140,7 +140,7 @@ static gt_status check_pairs(const tensor_table *t, const gt_lora_targets *targe
             return GT_FAIL(GT_ERR_DATA, "%s: '%.200s': the config's target_modules do not name this module", path,
                            a->name);
         int out, in;
-        gt_proj_shape(m, (gt_proj)(i % GT_PROJ_COUNT), &out, &in);
+        gt_proj_shape(m, slot.proj, &out, &in);
         GT_TRY(check_half(a, path, r, in, r));
         GT_TRY(check_half(b, path, out, r, r));
         n += (size_t)r * ((size_t)in + (size_t)out);

@@ -25,7 +25,7 @@ static int by_name(const void *a, const void *b)
 static size_t count_modules(const gt_adapter_source *s)
 {
     size_t n = 0;
-    for (int i = 0; i < s->model->num_hidden_layers * GT_PROJ_COUNT; i++) n += s->rank[i] > 0;
+    for (int i = 0; i < gt_slot_count(s->model); i++) n += s->rank[i] > 0;
     return n;
 }
 
@@ -34,19 +34,19 @@ static gt_status make_pieces(piece *out, const gt_adapter_source *s)
 {
     size_t n = 0;
     const float *at = s->param;
-    for (int i = 0; i < s->model->num_hidden_layers * GT_PROJ_COUNT; i++) {
+    for (int i = 0; i < gt_slot_count(s->model); i++) {
         const int r = s->rank[i];
         if (r == 0) continue;
+        const gt_slot slot = gt_slot_at(i);
         int rows, cols;
-        gt_proj_shape(s->model, (gt_proj)(i % GT_PROJ_COUNT), &rows, &cols);
+        gt_proj_shape(s->model, slot.proj, &rows, &cols);
         for (int half = 0; half < 2; half++) {
             piece *p = &out[n++];
             p->data = at;
             p->rows = half ? rows : r;
             p->cols = half ? r : cols;
             snprintf(p->name, sizeof p->name, "base_model.model.%slayers.%d.%s.lora_%c.weight",
-                     gt_module_prefix(s->prefix), i / GT_PROJ_COUNT, gt_proj_path((gt_proj)(i % GT_PROJ_COUNT)),
-                     half ? 'B' : 'A');
+                     gt_module_prefix(s->prefix), slot.layer, gt_proj_path(slot.proj), half ? 'B' : 'A');
             const size_t elements = (size_t)p->rows * (size_t)p->cols;
             for (size_t e = 0; e < elements; e++)
                 if (!isfinite(at[e]))
@@ -106,7 +106,7 @@ static void make_regex(gt_text *t, const gt_adapter_source *s)
     if (!regular) {
         for (int i = 0; i < layers * GT_PROJ_COUNT; i++) {
             if (s->rank[i] == 0) continue;
-            gt_text_addf(t, "%s%d\\.%s", bar, i / GT_PROJ_COUNT, gt_proj_path((gt_proj)(i % GT_PROJ_COUNT)));
+            gt_text_addf(t, "%s%d\\.%s", bar, gt_slot_at(i).layer, gt_proj_path(gt_slot_at(i).proj));
             bar = "|";
         }
         gt_text_addf(t, ")");

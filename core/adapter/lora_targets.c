@@ -202,7 +202,7 @@ static gt_status resolve(gt_lora_targets *t, const compiled *k, const char *pref
             if (is_excluded(k, path))
                 t->excluded++;
             else
-                GT_TRY(set_slot(t, k, layer * GT_PROJ_COUNT + p, path));
+                GT_TRY(set_slot(t, k, gt_slot_index((gt_slot){layer, (gt_proj)p}), path));
         }
     }
     return t->modules ? GT_OK : nothing_matched(k->c, prefix, t->excluded);

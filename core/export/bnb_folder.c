@@ -72,7 +72,8 @@ static gt_hf_tensor *add(plan *p, int module, int part, gt_dtype dtype, uint64_t
 
 static void add_projection(plan *p, int i)
 {
-    const gt_matrix *m = &p->w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+    const gt_slot slot = gt_slot_at(i);
+    const gt_matrix *m = gt_weights_slot(p->w, i);
     const size_t n = elements(m), nb = gt_nf4_blocks(n, (size_t)m->block);
     static const char *const suffix[PARTS] = {"", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", ""};
     const bool nested = m->absmax == NULL;
@@ -83,7 +84,7 @@ static void add_projection(plan *p, int i)
                       {GT_F32, 16, 0},         {GT_F32, nested ? gt_nf4_blocks(nb, (size_t)m->block2) : 0, 0},
                       {GT_F32, 256, 0},        {GT_U8, p->state[i].size, 0}};
     char module[80];
-    gt_weights_proj_name(module, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
+    gt_weights_proj_name(module, slot.layer, slot.proj);
     for (int part = 0; part < PARTS; part++) {
         if (!nested && (part == PART_ABSMAX2 || part == PART_BOOK2)) continue;
         gt_hf_tensor *t = add(p, i, part, shape[part].dtype, shape[part].rows, shape[part].cols);
@@ -98,13 +99,13 @@ static void add_projection(plan *p, int i)
 static gt_status make_plan(plan *p, const gt_weights *w)
 {
     const gt_model_config *c = &w->config;
-    const size_t matrices = (size_t)c->num_hidden_layers * GT_PROJ_COUNT;
+    const size_t matrices = (size_t)gt_slot_count(c);
     p->w = w;
     p->state = calloc(matrices, sizeof *p->state);
     p->tensor = calloc(matrices * PARTS + GT_HF_PLAIN_TENSORS(c), sizeof *p->tensor);
     if (!p->state || !p->tensor) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a list of its tensors", w->path);
     for (size_t i = 0; i < matrices; i++) {
-        const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_matrix *m = gt_weights_slot(w, (int)i);
         if (m->dtype != w->proj[0][0].dtype || !gt_dtype_fourbit(m->dtype) || !m->absmax != !w->proj[0][0].absmax)
             return GT_FAIL(GT_ERR_DATA, "%s: its projections are not 4-bit weights of one kind", w->path);
         print_state(&p->state[i], m);
@@ -119,7 +120,7 @@ static gt_status produce(void *user, const gt_hf_tensor *t, gt_safetensors_write
 {
     const plan *p = user;
     if (t->module < 0) return gt_hf_produce_plain(p->w, t, out);
-    const gt_matrix *m = &p->w->proj[t->module / GT_PROJ_COUNT][t->module % GT_PROJ_COUNT];
+    const gt_matrix *m = gt_weights_slot(p->w, t->module);
     const size_t n = elements(m), nb = gt_nf4_blocks(n, (size_t)m->block);
     switch (t->part) {
     case PART_CODES:
@@ -174,7 +175,7 @@ gt_status gt_bnb_write(const char *folder, const gt_weights *w, const gt_weights
         st = gt_output_folder_publish(&out);
     else
         gt_output_folder_abandon(&out);
-    for (int i = 0; p.state && i < w->config.num_hidden_layers * GT_PROJ_COUNT; i++) gt_text_free(&p.state[i]);
+    for (int i = 0; p.state && i < gt_slot_count(&w->config); i++) gt_text_free(&p.state[i]);
     free(p.state);
     free(p.tensor);
     free(config);

@@ -80,13 +80,13 @@ static gt_status load_checkpoint(gt_export_source *s, const gt_weights *w)
     for (int i = 0; st == GT_OK && i < s->targets.layers * GT_PROJ_COUNT; i++) {
         const int r = s->targets.rank[i];
         if (r == 0) continue;
+        const gt_slot slot = gt_slot_at(i);
         int rows, cols;
-        gt_proj_shape(&w->config, (gt_proj)(i % GT_PROJ_COUNT), &rows, &cols);
+        gt_proj_shape(&w->config, slot.proj, &rows, &cols);
         for (int half = 0; half < 2 && st == GT_OK; half++, n++) {
             const size_t size = (size_t)r * (size_t)(half ? rows : cols);
             snprintf(name[n], sizeof name[n], "%.*slayers.%d.%s.lora_%c.weight", prefix,
-                     state->tensor_count ? state->tensor[0].name : "", i / GT_PROJ_COUNT,
-                     gt_proj_path((gt_proj)(i % GT_PROJ_COUNT)), "AB"[half]);
+                     state->tensor_count ? state->tensor[0].name : "", slot.layer, gt_proj_path(slot.proj), "AB"[half]);
             tensor[n] = (gt_ckpt_tensor){name[n], 2, {half ? rows : r, half ? r : cols}, s->param + at, NULL, NULL};
             if (size > count - at)
                 st = GT_FAIL(GT_ERR_CONFIG, "%s: its adapter is not of this base: %s does not fit",

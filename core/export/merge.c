@@ -79,7 +79,7 @@ static gt_status produce(void *user, const gt_hf_tensor *t, gt_safetensors_write
     const merger *g = user;
     GT_TRY(gt_signals_check());
     if (t->module < 0) return gt_hf_produce_plain(g->w, t, out);
-    const gt_matrix *m = &g->w->proj[t->module / GT_PROJ_COUNT][t->module % GT_PROJ_COUNT];
+    const gt_matrix *m = gt_weights_slot(g->w, t->module);
     tile_job j = {.m = m, .out = g->tile};
     if (g->adapter && g->adapter->rank[t->module]) {
         j.r = g->adapter->rank[t->module];
@@ -101,17 +101,18 @@ static gt_status produce(void *user, const gt_hf_tensor *t, gt_safetensors_write
 static gt_status plan(merger *g)
 {
     const gt_model_config *c = &g->w->config;
-    const size_t matrices = (size_t)c->num_hidden_layers * GT_PROJ_COUNT;
+    const size_t matrices = (size_t)gt_slot_count(c);
     size_t widest = TILE_BYTES, at = 0;
     g->tensor = calloc(matrices + GT_HF_PLAIN_TENSORS(c), sizeof *g->tensor);
     g->begin = calloc(matrices, sizeof *g->begin);
     if (!g->tensor || !g->begin) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a list of its tensors", g->w->path);
     g->count = gt_hf_plain_tensors(g->tensor, g->w, GT_BF16);
     for (size_t i = 0; i < matrices; i++) {
+        const gt_slot slot = gt_slot_at((int)i);
         int rows, cols;
         char name[80];
-        gt_proj_shape(c, (gt_proj)(i % GT_PROJ_COUNT), &rows, &cols);
-        gt_weights_proj_name(name, (int)(i / GT_PROJ_COUNT), (gt_proj)(i % GT_PROJ_COUNT));
+        gt_proj_shape(c, slot.proj, &rows, &cols);
+        gt_weights_proj_name(name, slot.layer, slot.proj);
         gt_hf_tensor *t = &g->tensor[g->count++];
         *t = (gt_hf_tensor){.dtype = GT_BF16, .rank = 2, .shape = {(uint64_t)rows, (uint64_t)cols}, .module = (int)i};
         snprintf(t->name, sizeof t->name, "%s%s.weight", gt_hf_prefix(c), name);

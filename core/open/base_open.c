@@ -7,10 +7,11 @@
 /* Whether a base that is 4-bit already is the one asked for. */
 static gt_status check_stored(const gt_weights *w, gt_scales want)
 {
-    for (int i = 0; i < w->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
-        const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+    for (int i = 0; i < gt_slot_count(&w->config); i++) {
+        const gt_slot slot = gt_slot_at(i);
+        const gt_matrix *m = gt_weights_slot(w, i);
         char name[80];
-        gt_weights_proj_name(name, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
+        gt_weights_proj_name(name, slot.layer, slot.proj);
         if (m->dtype == GT_FP4)
             return GT_FAIL(
                 GT_ERR_CONFIG,

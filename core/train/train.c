@@ -34,8 +34,8 @@ static gt_status start_adapter(gt_train_run *t)
                 "init_adapter %s: layer %d %s has rank %d and scaling %g, the recipe asks for rank %d and scaling %g; "
                 "set lora_r, lora_alpha, rank_pattern, alpha_pattern, use_rslora and lora_target_modules as the "
                 "adapter has them",
-                r->init_adapter, i / GT_PROJ_COUNT, gt_proj_name((gt_proj)(i % GT_PROJ_COUNT)), have, (double)theirs,
-                want, (double)ours);
+                r->init_adapter, gt_slot_at(i).layer, gt_proj_name(gt_slot_at(i).proj), have, (double)theirs, want,
+                (double)ours);
     }
     if (st == GT_OK && !t->o->dry_run) memcpy(t->lora.param, a->param, t->lora.count * sizeof *t->lora.param);
     gt_adapter_free(a);

@@ -260,14 +260,14 @@ static gt_status name_tensors(gt_train_run *t)
     t->tensor_names = malloc((size_t)n * NAME);
     if (!t->tensor || !t->tensor_names) return GT_FAIL(GT_ERR_NOMEM, "no memory for %d tensor names", n);
     for (int i = 0; i < t->lora.layers * GT_PROJ_COUNT; i++) {
-        const int layer = i / GT_PROJ_COUNT, p = i % GT_PROJ_COUNT;
-        const gt_lora_slot *s = &t->lora.slot[layer][p];
+        const gt_slot slot = gt_slot_at(i);
+        const gt_lora_slot *s = &t->lora.slot[slot.layer][slot.proj];
         if (s->r == 0) continue;
         int rows, cols;
-        gt_proj_shape(&t->w->config, (gt_proj)p, &rows, &cols);
+        gt_proj_shape(&t->w->config, slot.proj, &rows, &cols);
         for (int ab = 0; ab < 2; ab++) {
             char *name = t->tensor_names + (size_t)t->tensors * NAME;
-            snprintf(name, NAME, "model.layers.%d.%s.lora_%c.weight", layer, gt_proj_path((gt_proj)p), "AB"[ab]);
+            snprintf(name, NAME, "model.layers.%d.%s.lora_%c.weight", slot.layer, gt_proj_path(slot.proj), "AB"[ab]);
             const size_t at = ab ? s->b : s->a;
             t->tensor[t->tensors++] = (gt_ckpt_tensor){.name = name,
                                                        .dims = 2,

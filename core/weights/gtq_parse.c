@@ -353,10 +353,11 @@ static gt_status read_root(reader *r, const gt_json *json, gt_gtq_meta *m)
     GT_TRY(open_object(r, &tensors, take(&root, "tensors"), "tensors"));
     GT_TRY(read_tensor(r, &tensors, "embed_tokens", m->config.vocab_size, m->config.hidden_size, &m->embed));
     for (size_t i = 0; i < matrices; i++) {
+        const gt_slot slot = gt_slot_at((int)i);
         char name[80];
         int rows, cols;
-        gt_weights_proj_name(name, (int)i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
-        gt_proj_shape(&m->config, (gt_proj)(i % GT_PROJ_COUNT), &rows, &cols);
+        gt_weights_proj_name(name, slot.layer, slot.proj);
+        gt_proj_shape(&m->config, slot.proj, &rows, &cols);
         GT_TRY(read_tensor(r, &tensors, name, rows, cols, &m->proj[i]));
     }
     GT_TRY(close_object(r, &tensors));

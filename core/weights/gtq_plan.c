@@ -57,11 +57,12 @@ static gt_status describe(gt_gtq_tensor *t, const gt_matrix *m, bool double_quan
 
 static gt_status describe_all(gt_gtq_plan *p, const gt_weights *w, bool double_quant)
 {
-    size_t stored = 0, nested = 0, count = (size_t)w->config.num_hidden_layers * GT_PROJ_COUNT;
+    size_t stored = 0, nested = 0, count = (size_t)gt_slot_count(&w->config);
     for (size_t i = 0; i < count; i++) {
-        const gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_slot slot = gt_slot_at((int)i);
+        const gt_matrix *m = gt_weights_slot(w, (int)i);
         char name[80];
-        gt_weights_proj_name(name, (int)(i / GT_PROJ_COUNT), (gt_proj)(i % GT_PROJ_COUNT));
+        gt_weights_proj_name(name, slot.layer, slot.proj);
         GT_TRY(describe(&p->meta.proj[i], m, double_quant, name));
         stored += gt_dtype_fourbit(m->dtype);
         nested += p->meta.proj[i].absmax8.bytes != 0;
@@ -81,9 +82,9 @@ static void place_all(gt_gtq_plan *p, const gt_weights *w)
 {
     gt_gtq_meta *m = &p->meta;
     uint64_t end = GT_GTQ_DATA;
-    const int count = w->config.num_hidden_layers * GT_PROJ_COUNT;
+    const int count = gt_slot_count(&w->config);
     for (int i = 0; i < count; i++) {
-        const gt_matrix *s = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_matrix *s = gt_weights_slot(w, i);
         gt_gtq_tensor *t = &m->proj[i];
         t->code = book_section(p, gt_dtype_fourbit(s->dtype) ? s->code : gt_nf4_code, t->code.bytes, &end);
         if (t->code2.bytes)

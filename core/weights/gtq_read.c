@@ -37,7 +37,7 @@ static gt_status check_book(const char *path, const float *book, int n)
 /* The identity must follow from config, norms and the directory's digests, or the directory was pieced together. */
 static gt_status check_identity(const gt_weights *w, const gt_gtq_meta *m)
 {
-    const size_t matrices = (size_t)m->config.num_hidden_layers * GT_PROJ_COUNT;
+    const size_t matrices = (size_t)gt_slot_count(&m->config);
     uint8_t(*digest)[32] = malloc((matrices + 1) * 32);
     if (!digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu digests", w->path, matrices);
     memcpy(digest[0], m->embed.sha256, 32);
@@ -144,7 +144,7 @@ static gt_status report(const gt_gtq_file *f, int task)
     else if (task == 2)
         memcpy(name, "tokenizer", 10);
     else if (task > 2)
-        gt_weights_proj_name(name, (task - 3) / GT_PROJ_COUNT, (gt_proj)((task - 3) % GT_PROJ_COUNT));
+        gt_weights_proj_name(name, gt_slot_at(task - 3).layer, gt_slot_at(task - 3).proj);
     digest_of(digest, f, task);
     gt_hex(found, digest);
     gt_hex(want, wanted(&f->meta, task));
@@ -162,7 +162,7 @@ static int by_offset(const void *a, const void *b)
 static gt_status check_gaps(const gt_gtq_file *f)
 {
     const gt_gtq_meta *m = &f->meta;
-    const size_t matrices = (size_t)m->config.num_hidden_layers * GT_PROJ_COUNT;
+    const size_t matrices = (size_t)gt_slot_count(&m->config);
     gt_gtq_section *all = calloc(6 * matrices + 5, sizeof *all);
     if (!all) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its list of sections", f->map.path);
     size_t n = 0;
@@ -199,7 +199,7 @@ gt_status gt_gtq_verify_part(const char *path, gt_pool *pool, int part, int part
     gt_gtq_file *f = NULL;
     GT_TRY(gt_gtq_file_open(&f, path));
     check c = {.f = f, .part = part, .parts = parts, .wrong = INT32_MAX};
-    const int tasks = 3 + f->meta.config.num_hidden_layers * GT_PROJ_COUNT;
+    const int tasks = 3 + gt_slot_count(&f->meta.config);
     gt_pool_run(pool, part < tasks ? (tasks - part + parts - 1) / parts : 0, verify_one, &c);
     const int wrong = atomic_load(&c.wrong);
     gt_status st = wrong == INT32_MAX ? GT_OK : report(f, wrong);

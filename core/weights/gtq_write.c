@@ -67,12 +67,13 @@ static gt_status put_section(const writer *w, const gt_gtq_section *s, const voi
 static gt_status write_matrix(writer *w, int i)
 {
     GT_TRY(gt_signals_check());
-    const gt_matrix *src = &w->source->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+    const gt_matrix *src = gt_weights_slot(w->source, i);
     gt_matrix packed = *src;
     if (!gt_dtype_fourbit(src->dtype) &&
         gt_pack_nf4(&packed, w->memory, src, w->o->double_quant, w->plan.code2, w->pool) != GT_OK) {
+        const gt_slot slot = gt_slot_at(i);
         char name[80];
-        gt_weights_proj_name(name, i / GT_PROJ_COUNT, (gt_proj)(i % GT_PROJ_COUNT));
+        gt_weights_proj_name(name, slot.layer, slot.proj);
         return gt_error_prefix("%s: tensor '%s.weight'", w->source->path, name);
     }
     const gt_gtq_tensor *t = &w->plan.meta.proj[i];
@@ -156,8 +157,8 @@ static gt_status write_share(writer *w)
         GT_TRY(write_small_parts(w));
         GT_TRY(write_embedding(w));
     }
-    for (int i = 0; i < w->source->config.num_hidden_layers * GT_PROJ_COUNT; i++)
-        if (w->plan.owner[i / GT_PROJ_COUNT] == w->rank) GT_TRY(write_matrix(w, i));
+    for (int i = 0; i < gt_slot_count(&w->source->config); i++)
+        if (w->plan.owner[gt_slot_at(i).layer] == w->rank) GT_TRY(write_matrix(w, i));
     if (fsync(w->fd) != 0) return GT_FAIL(GT_ERR_IO, "%s: %s", w->tmp, strerror(errno));
     return GT_OK;
 }
@@ -166,10 +167,10 @@ static gt_status write_share(writer *w)
 static void complete_meta(writer *w)
 {
     gt_gtq_meta *m = &w->plan.meta;
-    const int count = 1 + w->source->config.num_hidden_layers * GT_PROJ_COUNT;
+    const int count = 1 + gt_slot_count(&w->source->config);
     uint8_t(*digest)[32] = (uint8_t(*)[32])w->memory; /* plan.pack_bytes has room: see allocate */
     for (int i = 0; i < count; i++) {
-        const int owner = i == 0 ? w->plan.embed_owner : w->plan.owner[(i - 1) / GT_PROJ_COUNT];
+        const int owner = i == 0 ? w->plan.embed_owner : w->plan.owner[gt_slot_at(i - 1).layer];
         const result *r = &w->all[(size_t)owner * (size_t)count + (size_t)i];
         gt_gtq_tensor *t = i == 0 ? &m->embed : &m->proj[i - 1];
         memcpy(t->sha256, r->sha256, 32);
@@ -262,7 +263,7 @@ static gt_status open_shared(writer *w)
 
 static gt_status allocate(writer *w)
 {
-    const size_t count = 1 + (size_t)w->source->config.num_hidden_layers * GT_PROJ_COUNT;
+    const size_t count = 1 + (size_t)gt_slot_count(&w->source->config);
     w->mine = calloc(count, sizeof *w->mine);
     w->all = calloc(count * (size_t)w->ranks, sizeof *w->all);
     const size_t bytes = gt_max_size(w->plan.pack_bytes, count * 32);
@@ -274,7 +275,7 @@ static gt_status allocate(writer *w)
 /* Everything between plan and name; every step is agreed upon before the next. */
 static gt_status write_file(writer *w)
 {
-    const size_t bytes = (1 + (size_t)w->source->config.num_hidden_layers * GT_PROJ_COUNT) * sizeof *w->mine;
+    const size_t bytes = (1 + (size_t)gt_slot_count(&w->source->config)) * sizeof *w->mine;
     gt_status st = allocate(w);
     if (st == GT_OK && w->rank == 0) st = create(w);
     GT_TRY(gt_comm_agree(w->comm, st));

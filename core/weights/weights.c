@@ -149,10 +149,10 @@ void gt_weights_norm_name(char out[80], int layer, gt_norm n)
 
 gt_fourbit gt_weights_fourbit(const gt_weights *w)
 {
-    const int count = w->config.num_hidden_layers * GT_PROJ_COUNT;
+    const int count = gt_slot_count(&w->config);
     int nf4 = 0;
     for (int i = 0; i < count; i++) {
-        const gt_dtype t = w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT].dtype;
+        const gt_dtype t = gt_weights_slot(w, i)->dtype;
         if (t == GT_FP4) return GT_FOURBIT_FP4;
         nf4 += t == GT_NF4;
     }

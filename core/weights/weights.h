@@ -34,6 +34,28 @@ typedef enum {
 const char *gt_proj_name(gt_proj p);
 const char *gt_proj_path(gt_proj p);
 
+/* One projection of one layer. Tables with an entry for each (ranks, digests, tensors) run layer by layer: entry i is
+ * that of gt_slot_at(i), and there are gt_slot_count of them. */
+typedef struct {
+    int layer;
+    gt_proj proj;
+} gt_slot;
+
+static inline int gt_slot_count(const gt_model_config *c)
+{
+    return c->num_hidden_layers * GT_PROJ_COUNT;
+}
+
+static inline gt_slot gt_slot_at(int i)
+{
+    return (gt_slot){.layer = i / GT_PROJ_COUNT, .proj = (gt_proj)(i % GT_PROJ_COUNT)};
+}
+
+static inline int gt_slot_index(gt_slot s)
+{
+    return s.layer * GT_PROJ_COUNT + (int)s.proj;
+}
+
 /* [rows = out_features, cols = in_features] of a projection under a config. */
 void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols);
 
@@ -50,6 +72,13 @@ typedef struct gt_weights {
     const struct gt_gtq_info *packed; /* what a .gtq says about itself (gtq.h); NULL for other sources */
     struct gt_weights_store *store;   /* the mappings; private */
 } gt_weights;
+
+/* The projection of gt_slot_at(i). */
+static inline const gt_matrix *gt_weights_slot(const gt_weights *w, int i)
+{
+    const gt_slot s = gt_slot_at(i);
+    return &w->proj[s.layer][s.proj];
+}
 
 /* Opens MODEL: a folder, a .gguf, a .gtq, or a hub id found in the local Hugging Face cache (GT_ERR_DATA with the
  * download command otherwise). Checks every tensor's presence, shape and dtype. *out is the caller's; gt_weights_close.

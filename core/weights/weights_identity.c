@@ -92,7 +92,7 @@ void gt_weights_identity_of(char hex[65], const gt_weights *w, uint8_t (*digest)
     gt_sha256 s;
     gt_sha256_init(&s);
     add_config(&s, c);
-    gt_sha256_add(&s, digest, (size_t)(1 + c->num_hidden_layers * GT_PROJ_COUNT) * 32);
+    gt_sha256_add(&s, digest, (size_t)(1 + gt_slot_count(c)) * 32);
     for (int l = 0; l < c->num_hidden_layers; l++)
         for (int n = 0; n < GT_NORM_COUNT; n++)
             gt_sha256_add(&s, w->norm[l][n], (size_t)gt_weights_norm_size(c, (gt_norm)n) * sizeof(float));
@@ -123,9 +123,7 @@ static void tell(job *j, int worker)
 static void hash_one(void *context, int task, int worker)
 {
     job *j = context;
-    gt_weights_matrix_digest(j->digest[task],
-                             task == 0 ? &j->w->embed
-                                       : &j->w->proj[(task - 1) / GT_PROJ_COUNT][(task - 1) % GT_PROJ_COUNT]);
+    gt_weights_matrix_digest(j->digest[task], task == 0 ? &j->w->embed : gt_weights_slot(j->w, task - 1));
     tell(j, worker);
 }
 
@@ -136,7 +134,7 @@ gt_status gt_weights_identity(const gt_weights *w, char hex[65])
         return GT_OK;
     }
     const gt_model_config *c = &w->config;
-    job j = {.w = w, .tasks = 1 + c->num_hidden_layers * GT_PROJ_COUNT, .begun = seconds()};
+    job j = {.w = w, .tasks = 1 + gt_slot_count(c), .begun = seconds()};
     gt_pool *pool = NULL;
     j.digest = calloc((size_t)j.tasks, 32);
     if (!j.digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %d digests", w->path, j.tasks);

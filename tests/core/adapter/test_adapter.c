@@ -36,12 +36,12 @@ static void golden_adapter_round_trips(const char *variant, const char *name)
 
     golden_file want = golden_open(path_in(folder, "adapter_model.safetensors"));
     size_t at = 0;
-    for (int i = 0; i < m.num_hidden_layers * GT_PROJ_COUNT; i++) {
+    for (int i = 0; i < gt_slot_count(&m); i++) {
         if (a->targets.rank[i] == 0) continue;
         for (int half = 0; half < 2; half++) {
             char key[256];
-            snprintf(key, sizeof key, "base_model.model.model.layers.%d.%s.lora_%c.weight", i / GT_PROJ_COUNT,
-                     gt_proj_path((gt_proj)(i % GT_PROJ_COUNT)), "AB"[half]);
+            snprintf(key, sizeof key, "base_model.model.model.layers.%d.%s.lora_%c.weight", gt_slot_at(i).layer,
+                     gt_proj_path(gt_slot_at(i).proj), "AB"[half]);
             golden_tensor t = golden_get(&want, key);
             assert_memory_equal(a->param + at, t.data, t.bytes);
             at += t.bytes / 4;

@@ -28,9 +28,8 @@ static double *values_of(const gt_matrix *m)
 static void assert_merged(const gt_weights *got, const gt_weights *base, const gt_adapter *a)
 {
     size_t at = 0, off = 0, all = 0;
-    for (int i = 0; i < base->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
-        const gt_matrix *g = &got->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT],
-                        *b = &base->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+    for (int i = 0; i < gt_slot_count(&base->config); i++) {
+        const gt_matrix *g = gt_weights_slot(got, i), *b = gt_weights_slot(base, i);
         assert_int_equal(g->dtype, GT_BF16);
         double *w = values_of(b), *x = values_of(g);
         const int r = a ? a->targets.rank[i] : 0;

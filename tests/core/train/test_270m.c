@@ -292,13 +292,14 @@ static void take_row(void *context, const gt_json *row, int i)
 static void load_adapter(gt_lora *l, const char *file)
 {
     for (int i = 0; i < l->layers * GT_PROJ_COUNT; i++) {
-        const gt_lora_slot *s = &l->slot[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_slot slot = gt_slot_at(i);
+        const gt_lora_slot *s = &l->slot[slot.layer][slot.proj];
         if (!s->r) continue;
         for (int ab = 0; ab < 2; ab++) {
             char name[160];
             size_t n;
-            snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.lora_%c.weight", i / GT_PROJ_COUNT,
-                     gt_proj_path((gt_proj)(i % GT_PROJ_COUNT)), "AB"[ab]);
+            snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.lora_%c.weight", slot.layer,
+                     gt_proj_path(slot.proj), "AB"[ab]);
             float *v = golden_f32(file, name, &n);
             memcpy(l->param + (ab ? s->b : s->a), v, n * sizeof *v);
             free(v);
@@ -317,8 +318,8 @@ static void five_qlora_steps_equal_the_reference(void **state)
     static gt_lora lora;
     int ranks[GT_MAX_LAYERS * GT_PROJ_COUNT] = {0};
     float scalings[GT_MAX_LAYERS * GT_PROJ_COUNT] = {0};
-    for (int i = 0; i < w->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
-        if (i % GT_PROJ_COUNT > GT_K_PROJ) continue;
+    for (int i = 0; i < gt_slot_count(&w->config); i++) {
+        if (gt_slot_at(i).proj > GT_K_PROJ) continue;
         ranks[i] = 16;
         scalings[i] = 2;
     }

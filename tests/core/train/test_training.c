@@ -98,7 +98,7 @@ static void open_scene(scene *s, const char *variant, const char *name)
     const double alpha = number(s->json, "lora_alpha");
     const bool rs = gt_json_get(s->json, "use_rslora")->type == GT_JSON_TRUE;
     for (int i = 0; i < layers * GT_PROJ_COUNT; i++) {
-        if (!targeted(s->json, i % GT_PROJ_COUNT)) continue;
+        if (!targeted(s->json, gt_slot_at(i).proj)) continue;
         ranks[i] = r;
         scalings[i] = (float)(rs ? alpha / sqrt(r) : alpha / r);
     }

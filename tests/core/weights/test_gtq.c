@@ -75,15 +75,13 @@ static void the_packed_function_is_bitsandbytes(void **state)
     assert_string_equal(plain->packed->source_name, "wide_head");
     assert_false(plain->packed->quantizer.double_quant);
     assert_true(nested->packed->quantizer.double_quant);
-    for (int i = 0; i < plain->config.num_hidden_layers * GT_PROJ_COUNT; i++) {
-        const gt_matrix *a = &plain->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT],
-                        *b = &bnb->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+    for (int i = 0; i < gt_slot_count(&plain->config); i++) {
+        const gt_matrix *a = gt_weights_slot(plain, i), *b = gt_weights_slot(bnb, i);
         const size_t n = (size_t)a->rows * (size_t)a->cols;
         assert_memory_equal(a->data, b->data, n / 2);
         assert_memory_equal(a->absmax, b->absmax, n / 64 * sizeof(float));
         assert_int_equal(a->round_to, b->round_to);
-        const gt_matrix *c = &nested->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT],
-                        *d = &bnb_nested->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_matrix *c = gt_weights_slot(nested, i), *d = gt_weights_slot(bnb_nested, i);
         assert_memory_equal(c->data, d->data, n / 2);
         assert_memory_equal(c->code2, d->code2, 256 * sizeof(float));
         assert_true(fabsf(c->offset - d->offset) <=
@@ -142,9 +140,8 @@ static void stored_codes_are_copied(void **state)
         assert_ok(gt_weights_identity(source, a));
         assert_ok(gt_weights_identity(w, b));
         assert_string_equal(a, b);
-        for (int k = 0; k < w->config.num_hidden_layers * GT_PROJ_COUNT; k++)
-            assert_same_values(&w->proj[k / GT_PROJ_COUNT][k % GT_PROJ_COUNT],
-                               &source->proj[k / GT_PROJ_COUNT][k % GT_PROJ_COUNT]);
+        for (int k = 0; k < gt_slot_count(&w->config); k++)
+            assert_same_values(gt_weights_slot(w, k), gt_weights_slot(source, k));
         gt_weights_close(source);
         gt_weights_close(w);
     }
@@ -425,9 +422,10 @@ static void a_directory_of_the_27b_opens_in_milliseconds(void **state)
     w->path = (char *)(uintptr_t) "/models/medgemma-27b";
     w->embed = (gt_matrix){.dtype = GT_BF16, .rows = 262208, .cols = 5376};
     for (int i = 0; i < 62 * GT_PROJ_COUNT; i++) {
-        gt_matrix *m = &w->proj[i / GT_PROJ_COUNT][i % GT_PROJ_COUNT];
+        const gt_slot slot = gt_slot_at(i);
+        gt_matrix *m = &w->proj[slot.layer][slot.proj];
         m->dtype = GT_BF16;
-        gt_proj_shape(&w->config, (gt_proj)(i % GT_PROJ_COUNT), &m->rows, &m->cols);
+        gt_proj_shape(&w->config, slot.proj, &m->rows, &m->cols);
     }
     gt_gtq_plan plan;
     const gt_gtq_options o = {.double_quant = true};

@@ -2,6 +2,7 @@
 
 #include "fs.h"
 #include "testing.h"
+#include "weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,16 @@ static void a_written_config_reads_back_the_same(void **state)
     }
 }
 
+static void slots_run_layer_by_layer(void **state)
+{
+    (void)state;
+    const gt_model_config c = {.num_hidden_layers = 3};
+    assert_int_equal(gt_slot_count(&c), 21);
+    for (int i = 0; i < gt_slot_count(&c); i++) assert_int_equal(gt_slot_index(gt_slot_at(i)), i);
+    assert_int_equal(gt_slot_at(8).layer, 1);
+    assert_int_equal(gt_slot_at(8).proj, GT_K_PROJ);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +267,7 @@ int main(void)
         cmocka_unit_test(what_is_not_gemma_3_is_refused),
         cmocka_unit_test(generation_config_gives_the_ids_that_end_an_answer),
         cmocka_unit_test(a_written_config_reads_back_the_same),
+        cmocka_unit_test(slots_run_layer_by_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
