@@ -3,87 +3,64 @@
 #include "checked.h"
 #include "fs.h"
 #include "hash.h"
+#include "json_members.h"
 
-#include <math.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Reading members: each says what was expected. */
-
-typedef struct {
-    const char *where;
-    gt_status st; /* the first failure sticks */
-} reader;
-
-static const gt_json *member(reader *r, const gt_json *o, const char *key, gt_json_type type, const char *expected)
+static gt_status refuse(const gt_json_members *m, const gt_member_fault *f)
 {
-    if (r->st != GT_OK) return NULL;
-    const gt_json *v = gt_json_get(o, key);
-    if (!v || v->type != type) {
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' is %s; expected %s", r->where, key, v ? "of another type" : "absent",
-                        expected);
-        return NULL;
-    }
-    return v;
+    static const struct {
+        gt_json_type type;
+        const char *name;
+    } kind[] = {[GT_MEMBER_INT] = {GT_JSON_NUMBER, "an integer"},   [GT_MEMBER_NUMBER] = {GT_JSON_NUMBER, "a number"},
+                [GT_MEMBER_BOOL] = {GT_JSON_TRUE, "true or false"}, [GT_MEMBER_TEXT] = {GT_JSON_STRING, "a string"},
+                [GT_MEMBER_DIGEST] = {GT_JSON_STRING, "a string"},  [GT_MEMBER_ARRAY] = {GT_JSON_ARRAY, "an array"},
+                [GT_MEMBER_OBJECT] = {GT_JSON_OBJECT, "an object"}};
+    const gt_json *v = f->found;
+    if (!v || v->type != kind[f->expected].type)
+        return GT_FAIL(GT_ERR_DATA, "%s: '%s' is %s; expected %s", m->where, f->key, v ? "of another type" : "absent",
+                       kind[f->expected].name);
+    if (v->type == GT_JSON_NUMBER)
+        return GT_FAIL(GT_ERR_DATA, "%s: '%s' is %g; expected an integer from %lld to %lld", m->where, f->key,
+                       v->number, (long long)f->least, (long long)f->most);
+    if (v->length > f->longest || !gt_json_c_string(v))
+        return GT_FAIL(GT_ERR_DATA, "%s: '%s' is a string of %zu bytes; expected at most %zu, none of them zero",
+                       m->where, f->key, v->length, f->longest);
+    return GT_FAIL(GT_ERR_DATA, "%s: '%s' is '%s'; expected 64 lower-case hex digits", m->where, f->key, v->string);
 }
 
-static int64_t integer(reader *r, const gt_json *o, const char *key, int64_t low, int64_t high)
+/* A digest, or "" where there is nothing to have one. */
+static gt_status digest_or_none(gt_json_members *m, const char *key, const char **out)
 {
-    const gt_json *v = member(r, o, key, GT_JSON_NUMBER, "an integer");
-    if (!v) return low;
-    if (!v->is_integer || v->integer < low || v->integer > high) {
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' is %g; expected an integer from %lld to %lld", r->where, key, v->number,
-                        (long long)low, (long long)high);
-        return low;
-    }
-    return v->integer;
+    const gt_json *v = gt_json_get(m->object, key);
+    if (!gt_json_is_string(v, "")) return gt_members_digest(m, key, out);
+    *out = v->string;
+    return GT_OK;
 }
 
-static const char *string(reader *r, const gt_json *o, const char *key, size_t longest)
+static gt_status unsigned_text(gt_json_members *m, const char *key, uint64_t *out)
 {
-    const gt_json *v = member(r, o, key, GT_JSON_STRING, "a string");
-    if (!v) return "";
-    if (v->length > longest || !gt_json_c_string(v)) {
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' is a string of %zu bytes; expected at most %zu, none of them zero",
-                        r->where, key, v->length, longest);
-        return "";
-    }
-    return v->string;
-}
-
-static bool is_hex64(const char *s)
-{
-    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
-static const char *identity(reader *r, const gt_json *o, const char *key, bool may_be_empty)
-{
-    const char *s = string(r, o, key, 64);
-    if (r->st == GT_OK && !is_hex64(s) && !(may_be_empty && !*s))
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' is '%s'; expected 64 lower-case hex digits", r->where, key, s);
-    return s;
-}
-
-static uint64_t unsigned_text(reader *r, const gt_json *o, const char *key)
-{
-    const char *s = string(r, o, key, 20);
+    const char *s;
+    GT_TRY(gt_members_text(m, key, 20, &s));
     uint64_t n = 0;
     bool good = *s != 0;
     for (const char *p = s; *p && good; p++)
         good = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(n, (uint64_t)10, &n) &&
                !__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
-    if (r->st == GT_OK && !good)
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' is '%s'; expected a number below 2^64", r->where, key, s);
-    return n;
+    if (!good) return GT_FAIL(GT_ERR_DATA, "%s: '%s' is '%s'; expected a number below 2^64", m->where, key, s);
+    *out = n;
+    return GT_OK;
 }
 
 /* The bytes of an object as they stand in the text: recipes are compared byte for byte. The text has been parsed, so
  * counting braces outside strings finds the end. */
-static char *raw_object(reader *r, const gt_json *o, const char *key, const char *text)
+static gt_status raw_object(gt_json_members *m, const char *key, const char *text, char **out)
 {
-    const gt_json *v = member(r, o, key, GT_JSON_OBJECT, "an object");
-    if (!v) return NULL;
-    const char *p = text + v->offset;
+    gt_json_members object;
+    GT_TRY(gt_members_object(m, key, &object));
+    const char *begin = text + object.object->offset, *p = begin;
     int depth = 0;
     bool inside = false;
     for (;; p++) {
@@ -99,54 +76,57 @@ static char *raw_object(reader *r, const gt_json *o, const char *key, const char
         else if (*p == '}' && --depth == 0)
             break;
     }
-    char *copy = strndup(text + v->offset, (size_t)(p + 1 - (text + v->offset)));
-    if (!copy) r->st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory", r->where);
-    return copy;
+    *out = strndup(begin, (size_t)(p + 1 - begin));
+    return *out ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "%s: no memory", m->where);
 }
 
-static void read_state(reader *r, gt_manifest *m, const gt_json *root, const char *text)
+static gt_status read_state(gt_manifest *m, gt_json_members *root, const char *text)
 {
-    const gt_json *o = member(r, root, "state", GT_JSON_OBJECT, "an object");
+    gt_json_members o;
     gt_train_state *s = &m->state;
-    const char *id = identity(r, o, "id", false);
-    memcpy(m->id, r->st == GT_OK ? id : "", r->st == GT_OK ? 65 : 1);
-    s->step = integer(r, o, "step", 0, INT64_MAX);
-    s->epoch = integer(r, o, "epoch", 0, INT64_MAX);
-    s->window = integer(r, o, "window", 0, INT64_MAX);
-    s->rows_seen = integer(r, o, "rows_seen", 0, INT64_MAX);
-    s->tokens_seen = integer(r, o, "tokens_seen", 0, INT64_MAX);
-    s->supervised_seen = integer(r, o, "supervised_seen", 0, INT64_MAX);
-    s->seed = unsigned_text(r, o, "seed");
-    s->world_size = (int)integer(r, o, "world_size", 1, INT32_MAX);
-    s->best_eval_step = integer(r, o, "best_eval_step", -1, INT64_MAX);
-    if (s->best_eval_step >= 0) {
-        const gt_json *v = member(r, o, "best_eval_loss", GT_JSON_NUMBER, "a number");
-        s->best_eval_loss = v ? v->number : 0;
-    }
-    s->dataset = identity(r, o, "dataset", false);
-    s->base = identity(r, o, "base", false);
-    s->tokenizer = identity(r, o, "tokenizer", true);
-    s->numerics = string(r, o, "numerics", 200);
-    s->tool = string(r, o, "tool", 200);
-    s->recipe = m->texts[0] = raw_object(r, o, "recipe", text);
-    s->metrics = m->texts[1] = raw_object(r, o, "metrics", text);
-    s->extra = m->texts[2] = raw_object(r, o, "extra", text);
+    const char *id;
+    GT_TRY(gt_members_object(root, "state", &o));
+    GT_TRY(gt_members_digest(&o, "id", &id));
+    memcpy(m->id, id, 65);
+    GT_TRY(gt_members_int64(&o, "step", 0, INT64_MAX, &s->step));
+    GT_TRY(gt_members_int64(&o, "epoch", 0, INT64_MAX, &s->epoch));
+    GT_TRY(gt_members_int64(&o, "window", 0, INT64_MAX, &s->window));
+    GT_TRY(gt_members_int64(&o, "rows_seen", 0, INT64_MAX, &s->rows_seen));
+    GT_TRY(gt_members_int64(&o, "tokens_seen", 0, INT64_MAX, &s->tokens_seen));
+    GT_TRY(gt_members_int64(&o, "supervised_seen", 0, INT64_MAX, &s->supervised_seen));
+    GT_TRY(unsigned_text(&o, "seed", &s->seed));
+    GT_TRY(gt_members_int(&o, "world_size", 1, INT32_MAX, &s->world_size));
+    GT_TRY(gt_members_int64(&o, "best_eval_step", -1, INT64_MAX, &s->best_eval_step));
+    if (s->best_eval_step >= 0) GT_TRY(gt_members_number(&o, "best_eval_loss", -DBL_MAX, DBL_MAX, &s->best_eval_loss));
+    GT_TRY(gt_members_digest(&o, "dataset", &s->dataset));
+    GT_TRY(gt_members_digest(&o, "base", &s->base));
+    GT_TRY(digest_or_none(&o, "tokenizer", &s->tokenizer));
+    GT_TRY(gt_members_text(&o, "numerics", 200, &s->numerics));
+    GT_TRY(gt_members_text(&o, "tool", 200, &s->tool));
+    GT_TRY(raw_object(&o, "recipe", text, &m->texts[0]));
+    GT_TRY(raw_object(&o, "metrics", text, &m->texts[1]));
+    GT_TRY(raw_object(&o, "extra", text, &m->texts[2]));
+    s->recipe = m->texts[0];
+    s->metrics = m->texts[1];
+    s->extra = m->texts[2];
+    return GT_OK;
 }
 
 /* Lists. */
 
-static const gt_json *list(reader *r, const gt_json *o, const char *key, uint32_t limit, size_t size, void *memory)
+/* *memory: a zeroed array of elements of `size` bytes, one for every entry and one more. */
+static gt_status list(gt_json_members *m, const char *key, uint32_t limit, size_t size, const gt_json **out,
+                      void *memory)
 {
-    const gt_json *v = member(r, o, key, GT_JSON_ARRAY, "an array");
-    if (!v) return NULL;
-    if (v->count > limit) {
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: '%s' has %u entries; at most %u are read", r->where, key, v->count, limit);
-        return NULL;
-    }
+    const gt_json *v;
+    GT_TRY(gt_members_array(m, key, &v));
+    if (v->count > limit)
+        return GT_FAIL(GT_ERR_DATA, "%s: '%s' has %u entries; at most %u are read", m->where, key, v->count, limit);
     void *p = calloc((size_t)v->count + 1, size);
-    if (!p) r->st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for '%s'", r->where, key);
+    if (!p) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for '%s'", m->where, key);
     memcpy(memory, &p, sizeof p);
-    return p ? v : NULL;
+    *out = v;
+    return GT_OK;
 }
 
 static int by_text(const void *a, const void *b)
@@ -154,17 +134,30 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names are safe to use as links and file names, and each stands for one thing. */
-static void check_names(reader *r, const char *what, const char **names, int count)
+/* Names are safe to use as links and file names, and each stands for one thing. first: the name of the first of count
+ * structs that are `stride` bytes apart. */
+static gt_status check_names(const char *where, const char *what, const char *const *first, size_t stride, int count)
 {
-    if (r->st == GT_OK) qsort(names, (size_t)count, sizeof *names, by_text);
-    for (int i = 0; i < count && r->st == GT_OK; i++) {
+    gt_status st = GT_OK;
+    const char **names = calloc((size_t)count + 1, sizeof *names);
+    if (!names) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for names", where);
+    for (int i = 0; i < count; i++) names[i] = *(const char *const *)((const char *)first + (size_t)i * stride);
+    qsort(names, (size_t)count, sizeof *names, by_text);
+    for (int i = 0; i < count && st == GT_OK; i++) {
         if (!gt_fs_safe_name(names[i]))
-            r->st = GT_FAIL(GT_ERR_DATA, "%s: %s name '%s'; expected 1 to 255 of A-Z a-z 0-9 . _ -", r->where, what,
-                            names[i]);
+            st =
+                GT_FAIL(GT_ERR_DATA, "%s: %s name '%s'; expected 1 to 255 of A-Z a-z 0-9 . _ -", where, what, names[i]);
         else if (i > 0 && strcmp(names[i - 1], names[i]) == 0)
-            r->st = GT_FAIL(GT_ERR_DATA, "%s: %s '%s' is listed twice", r->where, what, names[i]);
+            st = GT_FAIL(GT_ERR_DATA, "%s: %s '%s' is listed twice", where, what, names[i]);
     }
+    free(names);
+    return st;
+}
+
+/* An entry of a list; one that is no object has no members. */
+static gt_json_members entry(const gt_json_members *list, const gt_json *e)
+{
+    return (gt_json_members){.object = e, .where = list->where, .refuse = refuse};
 }
 
 size_t gt_ckpt_tensor_elements(const gt_ckpt_tensor *t)
@@ -185,96 +178,113 @@ size_t gt_ckpt_elements(const gt_train_state *s)
     return total;
 }
 
-static void read_tensors(reader *r, gt_manifest *m, const gt_json *root)
+static gt_status read_tensor(gt_json_members o, gt_ckpt_tensor *t)
 {
-    const gt_json *v = list(r, root, "tensors", GT_CKPT_MAX_TENSORS, sizeof *m->tensor, &m->tensor);
-    const char **names = v ? calloc((size_t)v->count + 1, sizeof *names) : NULL;
-    if (v && !names) r->st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for names", r->where);
-    int n = 0;
-    for (const gt_json *e = v ? v->child : NULL; e && r->st == GT_OK; e = e->next, n++) {
-        gt_ckpt_tensor *t = &m->tensor[n];
-        t->name = names[n] = string(r, e, "name", GT_CKPT_NAME);
-        const gt_json *shape = member(r, e, "shape", GT_JSON_ARRAY, "an array");
-        if (shape && (shape->count < 1 || shape->count > GT_CKPT_DIMS))
-            r->st = GT_FAIL(GT_ERR_DATA, "%s: tensor '%s' has %u dimensions; expected 1 to %d", r->where, t->name,
-                            shape->count, (int)GT_CKPT_DIMS);
-        for (const gt_json *d = shape ? shape->child : NULL; d && r->st == GT_OK; d = d->next) {
-            if (!d->is_integer || d->integer < 1)
-                r->st = GT_FAIL(GT_ERR_DATA, "%s: tensor '%s' has a dimension of %g; expected >= 1", r->where, t->name,
-                                d->number);
-            else
-                t->shape[t->dims++] = d->integer;
-        }
+    const gt_json *shape;
+    GT_TRY(gt_members_text(&o, "name", GT_CKPT_NAME, &t->name));
+    GT_TRY(gt_members_array(&o, "shape", &shape));
+    if (shape->count < 1 || shape->count > GT_CKPT_DIMS)
+        return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s' has %u dimensions; expected 1 to %d", o.where, t->name,
+                       shape->count, (int)GT_CKPT_DIMS);
+    for (const gt_json *d = shape->child; d; d = d->next) {
+        if (!gt_json_is_int(d, 1, INT64_MAX))
+            return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s' has a dimension of %g; expected >= 1", o.where, t->name,
+                           d->number);
+        t->shape[t->dims++] = d->integer;
     }
-    check_names(r, "tensor", names, n);
-    free(names);
+    return GT_OK;
+}
+
+static gt_status read_tensors(gt_manifest *m, gt_json_members *root)
+{
+    const gt_json *v;
+    int n = 0;
+    GT_TRY(list(root, "tensors", GT_CKPT_MAX_TENSORS, sizeof *m->tensor, &v, &m->tensor));
+    for (const gt_json *e = v->child; e; e = e->next) GT_TRY(read_tensor(entry(root, e), &m->tensor[n++]));
+    GT_TRY(check_names(root->where, "tensor", &m->tensor->name, sizeof *m->tensor, n));
     m->state.tensor = m->tensor;
     m->state.tensor_count = n;
     m->elements = gt_ckpt_elements(&m->state);
-    if (r->st == GT_OK && m->elements == SIZE_MAX)
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: the tensors' sizes overflow", r->where);
+    if (m->elements == SIZE_MAX) return GT_FAIL(GT_ERR_DATA, "%s: the tensors' sizes overflow", root->where);
+    return GT_OK;
 }
 
-static void read_files(reader *r, gt_manifest *m, const gt_json *root)
+static gt_status read_file(gt_json_members o, gt_manifest_file *f)
 {
-    const gt_json *v = list(r, root, "files", 1 << 17, sizeof *m->file, &m->file);
-    const char **names = v ? calloc((size_t)v->count + 1, sizeof *names) : NULL;
-    if (v && !names) r->st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for names", r->where);
+    int64_t bytes;
+    GT_TRY(gt_members_text(&o, "name", 255, &f->name));
+    GT_TRY(gt_members_int64(&o, "bytes", 0, INT64_MAX, &bytes));
+    f->bytes = (uint64_t)bytes;
+    GT_TRY(gt_members_digest(&o, "sha256", &f->sha256));
+    if (strcmp(f->name, GT_MANIFEST_NAME) == 0)
+        return GT_FAIL(GT_ERR_DATA, "%s: lists itself among the files", o.where);
+    return GT_OK;
+}
+
+static gt_status read_files(gt_manifest *m, gt_json_members *root)
+{
+    const gt_json *v;
+    GT_TRY(list(root, "files", 1 << 17, sizeof *m->file, &v, &m->file));
     m->state_file = -1;
-    int n = 0;
-    for (const gt_json *e = v ? v->child : NULL; e && r->st == GT_OK; e = e->next, n++) {
-        gt_manifest_file *f = &m->file[n];
-        f->name = names[n] = string(r, e, "name", 255);
-        f->bytes = (uint64_t)integer(r, e, "bytes", 0, INT64_MAX);
-        f->sha256 = identity(r, e, "sha256", false);
-        if (strcmp(f->name, GT_CKPT_STATE_NAME) == 0) m->state_file = n;
-        if (r->st == GT_OK && strcmp(f->name, GT_MANIFEST_NAME) == 0)
-            r->st = GT_FAIL(GT_ERR_DATA, "%s: lists itself among the files", r->where);
+    for (const gt_json *e = v->child; e; e = e->next) {
+        gt_manifest_file *f = &m->file[m->file_count];
+        GT_TRY(read_file(entry(root, e), f));
+        if (strcmp(f->name, GT_CKPT_STATE_NAME) == 0) m->state_file = m->file_count;
+        m->file_count++;
     }
-    check_names(r, "file", names, n);
-    free(names);
-    m->file_count = n;
+    GT_TRY(check_names(root->where, "file", &m->file->name, sizeof *m->file, m->file_count));
     /* Nothing in the files is compressed, so a size that is claimed must be there: what is allocated later is bounded
      * by what really lies on disk. */
-    if (r->st == GT_OK && m->state_file >= 0 && m->file[m->state_file].bytes / 12 < m->elements)
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: %s has %llu bytes, too few for three arrays of %zu floats", r->where,
-                        GT_CKPT_STATE_NAME, (unsigned long long)m->file[m->state_file].bytes, m->elements);
+    if (m->state_file >= 0 && m->file[m->state_file].bytes / 12 < m->elements)
+        return GT_FAIL(GT_ERR_DATA, "%s: %s has %llu bytes, too few for three arrays of %zu floats", root->where,
+                       GT_CKPT_STATE_NAME, (unsigned long long)m->file[m->state_file].bytes, m->elements);
+    return GT_OK;
 }
 
-static void read_part(reader *r, gt_manifest *m, gt_manifest_part *p, const gt_json *e)
+/* The numbers of the micro-batches that are finished ascend. */
+static gt_status read_finished(gt_json_members *o, gt_manifest_part *p, const char *file)
 {
-    const char *file = string(r, e, "file", 255);
-    p->file = -1;
-    for (int i = 0; i < m->file_count && p->file < 0; i++)
-        if (strcmp(m->file[i].name, file) == 0) p->file = i;
-    if (r->st == GT_OK && (p->file < 0 || p->file == m->state_file))
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: part '%s' is not among the files", r->where, file);
-    p->rank = (int)integer(r, e, "rank", 0, INT32_MAX);
-    p->shift = (int)integer(r, e, "shift", -1100, 1100);
-    p->numbers = (int)integer(r, e, "numbers", 0, 64);
-    p->names = string(r, e, "names", 1000);
-    p->plan = identity(r, e, "plan", true);
-    p->micro_batches = integer(r, e, "micro_batches", 1, INT32_MAX);
-    p->finished = member(r, e, "finished", GT_JSON_ARRAY, "an array");
+    GT_TRY(gt_members_array(o, "finished", &p->finished));
     int64_t before = -1;
-    for (const gt_json *v = p->finished ? p->finished->child : NULL; v && r->st == GT_OK; v = v->next) {
-        if (!v->is_integer || v->integer <= before || v->integer >= p->micro_batches)
-            r->st = GT_FAIL(GT_ERR_DATA,
-                            "%s: part '%s' finished micro-batch %g after %lld of %lld; expected ascending numbers",
-                            r->where, file, v->number, (long long)before, (long long)p->micro_batches);
+    for (const gt_json *v = p->finished->child; v; v = v->next) {
+        if (!gt_json_is_int(v, before + 1, p->micro_batches - 1))
+            return GT_FAIL(GT_ERR_DATA,
+                           "%s: part '%s' finished micro-batch %g after %lld of %lld; expected ascending numbers",
+                           o->where, file, v->number, (long long)before, (long long)p->micro_batches);
         before = v->integer;
         p->count++;
     }
-    if (r->st == GT_OK && m->file[p->file].bytes / 8 < m->elements + (size_t)p->numbers)
-        r->st = GT_FAIL(GT_ERR_DATA, "%s: part '%s' has %llu bytes, too few for sums of %zu numbers", r->where, file,
-                        (unsigned long long)m->file[p->file].bytes, m->elements);
+    return GT_OK;
 }
 
-static void read_parts(reader *r, gt_manifest *m, const gt_json *root)
+static gt_status read_part(gt_manifest *m, gt_manifest_part *p, gt_json_members o)
 {
-    const gt_json *v = list(r, root, "parts", 1 << 16, sizeof *m->part, &m->part);
-    for (const gt_json *e = v ? v->child : NULL; e && r->st == GT_OK; e = e->next)
-        read_part(r, m, &m->part[m->part_count++], e);
+    const char *file;
+    GT_TRY(gt_members_text(&o, "file", 255, &file));
+    p->file = -1;
+    for (int i = 0; i < m->file_count && p->file < 0; i++)
+        if (strcmp(m->file[i].name, file) == 0) p->file = i;
+    if (p->file < 0 || p->file == m->state_file)
+        return GT_FAIL(GT_ERR_DATA, "%s: part '%s' is not among the files", o.where, file);
+    GT_TRY(gt_members_int(&o, "rank", 0, INT32_MAX, &p->rank));
+    GT_TRY(gt_members_int(&o, "shift", -1100, 1100, &p->shift));
+    GT_TRY(gt_members_int(&o, "numbers", 0, 64, &p->numbers));
+    GT_TRY(gt_members_text(&o, "names", 1000, &p->names));
+    GT_TRY(digest_or_none(&o, "plan", &p->plan));
+    GT_TRY(gt_members_int64(&o, "micro_batches", 1, INT32_MAX, &p->micro_batches));
+    GT_TRY(read_finished(&o, p, file));
+    if (m->file[p->file].bytes / 8 < m->elements + (size_t)p->numbers)
+        return GT_FAIL(GT_ERR_DATA, "%s: part '%s' has %llu bytes, too few for sums of %zu numbers", o.where, file,
+                       (unsigned long long)m->file[p->file].bytes, m->elements);
+    return GT_OK;
+}
+
+static gt_status read_parts(gt_manifest *m, gt_json_members *root)
+{
+    const gt_json *v;
+    GT_TRY(list(root, "parts", 1 << 16, sizeof *m->part, &v, &m->part));
+    for (const gt_json *e = v->child; e; e = e->next) GT_TRY(read_part(m, &m->part[m->part_count++], entry(root, e)));
+    return GT_OK;
 }
 
 /* The digest of the text with its own 64 digits taken as zeros. */
@@ -300,24 +310,31 @@ static gt_status check_self(const gt_json *root, const char *text, size_t size, 
     return GT_OK;
 }
 
+static gt_status read_all(gt_manifest *m, const char *text, size_t size, const char *where)
+{
+    const gt_json *json = gt_json_root(m->doc);
+    gt_json_members root;
+    int version;
+    if (!gt_json_is_string(gt_json_get(json, "format"), "gemtune checkpoint"))
+        return GT_FAIL(GT_ERR_DATA, "%s: not a manifest of a checkpoint", where);
+    GT_TRY(check_self(json, text, size, where));
+    GT_TRY(gt_members_open(&root, json, where, "manifest", refuse));
+    GT_TRY(gt_members_int(&root, "version", GT_MANIFEST_VERSION, GT_MANIFEST_VERSION, &version));
+    GT_TRY(read_state(m, &root, text));
+    GT_TRY(read_tensors(m, &root));
+    GT_TRY(read_files(m, &root));
+    return read_parts(m, &root);
+}
+
 gt_status gt_manifest_parse(gt_manifest *out, const char *text, size_t size, const char *where)
 {
     gt_manifest m;
     memset(&m, 0, sizeof m);
     GT_TRY(gt_json_parse(&m.doc, text, size, where));
-    const gt_json *root = gt_json_root(m.doc);
-    reader r = {where, GT_OK};
-    if (root->type != GT_JSON_OBJECT || !gt_json_is_string(gt_json_get(root, "format"), "gemtune checkpoint"))
-        r.st = GT_FAIL(GT_ERR_DATA, "%s: not a manifest of a checkpoint", where);
-    if (r.st == GT_OK) r.st = check_self(root, text, size, where);
-    integer(&r, root, "version", GT_MANIFEST_VERSION, GT_MANIFEST_VERSION);
-    read_state(&r, &m, root, text);
-    read_tensors(&r, &m, root);
-    read_files(&r, &m, root);
-    read_parts(&r, &m, root);
-    if (r.st != GT_OK) {
+    const gt_status st = read_all(&m, text, size, where);
+    if (st != GT_OK) {
         gt_manifest_free(&m);
-        return r.st;
+        return st;
     }
     *out = m;
     return GT_OK;

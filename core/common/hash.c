@@ -58,6 +58,23 @@ void gt_hex(char out[65], const uint8_t digest[32])
     out[64] = '\0';
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool gt_unhex(uint8_t digest[32], const char *hex)
+{
+    if (strlen(hex) != 64) return false;
+    for (int i = 0; i < 32; i++) {
+        const int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        digest[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 gt_status gt_sha256_file(uint8_t digest[32], const char *path)
 {
     gt_map m;

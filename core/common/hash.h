@@ -4,6 +4,7 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ void gt_sha256_end(gt_sha256 *s, uint8_t digest[32]);
 
 /* 64 lower-case hex digits and a NUL. */
 void gt_hex(char out[65], const uint8_t digest[32]);
+/* The way back, from 64 lower-case hex digits and a NUL; false for anything else, digest then unspecified. */
+bool gt_unhex(uint8_t digest[32], const char *hex);
 
 gt_status gt_sha256_file(uint8_t digest[32], const char *path);
 

@@ -176,8 +176,9 @@ static gt_status parse_escape(parser *p, char **to)
         if (!hex4(p, &u)) return fail_at(p, escape, "\\u needs four hexadecimal digits");
         if (u >= 0xdc00 && u < 0xe000) return fail_at(p, escape, "a low surrogate without a high one before it");
         if (u >= 0xd800 && u < 0xdc00) {
-            if (p->end - p->at < 6 || p->at[0] != '\\' || p->at[1] != 'u' || (p->at += 2, !hex4(p, &low)) ||
-                low < 0xdc00 || low >= 0xe000)
+            const bool escaped = p->end - p->at >= 6 && p->at[0] == '\\' && p->at[1] == 'u';
+            if (escaped) p->at += 2;
+            if (!escaped || !hex4(p, &low) || low < 0xdc00 || low >= 0xe000)
                 return fail_at(p, escape, "a high surrogate without a low one behind it");
             u = 0x10000 + ((u - 0xd800) << 10) + (low - 0xdc00);
         }
@@ -238,7 +239,9 @@ static gt_status parse_number(parser *p, gt_json **out)
     const bool negative = *p->at == '-';
     if (negative) p->at++;
     if (!digit(p)) return fail_at(p, p->at, "a number needs a digit here");
-    if (*p->at == '0' && (p->at++, digit(p))) return fail_at(p, start, "a number with a leading zero");
+    const bool zero = *p->at == '0';
+    if (zero) p->at++;
+    if (zero && digit(p)) return fail_at(p, start, "a number with a leading zero");
     uint64_t magnitude = 0;
     bool fits = true, whole = true;
     for (; digit(p); p->at++) {
@@ -479,6 +482,11 @@ const gt_json *gt_json_get(const gt_json *v, const char *key)
 bool gt_json_is_string(const gt_json *v, const char *text)
 {
     return v && v->type == GT_JSON_STRING && v->length == strlen(text) && memcmp(v->string, text, v->length) == 0;
+}
+
+bool gt_json_is_int(const gt_json *v, int64_t least, int64_t most)
+{
+    return v && v->type == GT_JSON_NUMBER && v->is_integer && v->integer >= least && v->integer <= most;
 }
 
 bool gt_json_c_string(const gt_json *v)

@@ -56,7 +56,9 @@ void gt_json_free(gt_json_doc *d); /* NULL is fine */
 
 /* Member of an object by name, NULL if absent or not an object. Constant time for large objects. */
 const gt_json *gt_json_get(const gt_json *object, const char *key);
-bool gt_json_is_string(const gt_json *v, const char *text); /* v may be NULL */
+/* Whether v (NULL: no) is this string, or an integer in this range. */
+bool gt_json_is_string(const gt_json *v, const char *text);
+bool gt_json_is_int(const gt_json *v, int64_t least, int64_t most);
 
 /* Whether a string (or key) holds no NUL byte, so that C strings serve for it. */
 bool gt_json_c_string(const gt_json *v);

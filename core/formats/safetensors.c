@@ -53,7 +53,7 @@ static const struct {
 /* A non-negative whole number of the header. */
 static bool whole(const gt_json *v, uint64_t *out)
 {
-    if (!v || v->type != GT_JSON_NUMBER || !v->is_integer || v->integer < 0) return false;
+    if (!gt_json_is_int(v, 0, INT64_MAX)) return false;
     *out = (uint64_t)v->integer;
     return true;
 }

@@ -71,8 +71,7 @@ static gt_status bad_state(const char *where, const char *name, const char *fiel
 
 static bool block_size(const gt_json *v, int *out)
 {
-    if (!v || !v->is_integer || v->integer < 32 || v->integer > 4096 || (v->integer & (v->integer - 1)) != 0)
-        return false;
+    if (!gt_json_is_int(v, 32, 4096) || (v->integer & (v->integer - 1)) != 0) return false;
     *out = (int)v->integer;
     return true;
 }
@@ -101,8 +100,9 @@ static gt_status parse_state(quant_state *s, const gt_json *root, const char *wh
         s->round_to = GT_F32;
     else
         return bad_state(where, name, "dtype", "\"bfloat16\", \"float16\" or \"float32\"");
-    if (!shape || shape->type != GT_JSON_ARRAY || shape->count != 2 || !shape->child->is_integer ||
-        !shape->child->next->is_integer)
+    if (!shape || shape->type != GT_JSON_ARRAY || shape->count != 2 ||
+        !gt_json_is_int(shape->child, INT64_MIN, INT64_MAX) ||
+        !gt_json_is_int(shape->child->next, INT64_MIN, INT64_MAX))
         return bad_state(where, name, "shape", "[out, in]");
     s->shape[0] = shape->child->integer;
     s->shape[1] = shape->child->next->integer;

@@ -54,6 +54,25 @@ static void pieces_of_any_size_give_the_digest_of_the_whole(void **state)
     }
 }
 
+static void hex_digits_are_read_back_and_nothing_else_is(void **state)
+{
+    (void)state;
+    uint8_t digest[32], back[32];
+    char hex[65];
+    for (int i = 0; i < 32; i++) digest[i] = (uint8_t)(i * 9);
+    gt_hex(hex, digest);
+    assert_true(gt_unhex(back, hex));
+    assert_memory_equal(back, digest, 32);
+    static const char wrong[] = "Ag/:`\xff";
+    for (const char *c = wrong; *c; c++) {
+        hex[63] = *c;
+        assert_false(gt_unhex(back, hex));
+    }
+    hex[63] = '\0';
+    assert_false(gt_unhex(back, hex));
+    assert_false(gt_unhex(back, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0"));
+}
+
 static void the_processors_instructions_agree_with_plain_c(void **state)
 {
     (void)state;
@@ -90,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_digests_are_met),
         cmocka_unit_test(pieces_of_any_size_give_the_digest_of_the_whole),
+        cmocka_unit_test(hex_digits_are_read_back_and_nothing_else_is),
         cmocka_unit_test(the_processors_instructions_agree_with_plain_c),
         cmocka_unit_test(a_file_has_the_digest_of_its_bytes),
     };
