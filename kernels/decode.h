@@ -9,20 +9,26 @@
 #include "matrix.h"
 
 typedef gt_status gt_decode_fn(gt_exec *x, void *out, const gt_matrix *m, int row0, int nrows);
-gt_decode_fn gt_decode_ref_f32, gt_decode_ref_bf16, gt_decode_ref_f64;
-gt_decode_fn gt_decode_cpu_f32, gt_decode_cpu_bf16;
 
-/* Elements [first, first + count) of the flattened matrix in double, rounded to m.round_to but not to act: the
- * arbiter. In a GGUF block format first and count are multiples of the block. m has passed gt_decode_check. */
-void gt_decode_ref_span(double *out, const gt_matrix *m, size_t first, size_t count);
+/* How a decoded weight W [out, in] lies. The orders but the first are the backend's own: as many elements as row-major,
+ * and good for nothing but its products. */
+typedef enum {
+    GT_ORDER_ROWS,    /* row-major */
+    GT_ORDER_FORWARD, /* for y = x W^T: the right operand of products with tb */
+    GT_ORDER_BACKWARD /* for dx = dy W: of products without */
+} gt_weight_order;
 
-/* The same to act on the calling thread, by the instruction-set path in use: what tiled products and the head call for
- * their tiles. Any first and count for element formats and 4-bit codes; whole blocks for GGUF formats. */
-void gt_decode_cpu_span_f32(float *out, const gt_matrix *m, size_t first, size_t count);
-void gt_decode_cpu_span_bf16(uint16_t *out, const gt_matrix *m, size_t first, size_t count);
+/* All of m to act in an order for products: out m.rows * m.cols elements, 64-byte aligned. A backend that has no order
+ * of its own for a shape writes row-major whatever is asked; its gemm knows. */
+typedef gt_status gt_decode_weight_fn(gt_exec *x, void *out, const gt_matrix *m, gt_weight_order order);
 
-/* GT_ERR_ARG unless m is a matrix the decoders take and [row0, row0 + nrows) are rows of it: a decodable dtype, cols a
- * multiple of the block, for 4-bit codes a code book, scales and a power-of-two block. */
+/* Elements [first, first + count) of the flattened matrix in double, rounded to m.round_to but not to act: what every
+ * decoder answers to. In a GGUF block format first and count are multiples of the block. m has passed
+ * gt_decode_check. */
+void gt_decode_exact(double *out, const gt_matrix *m, size_t first, size_t count);
+
+/* GT_ERR_ARG unless m is a matrix the decoders take and [row0, row0 + nrows) are rows of it: a format of weights, cols
+ * a multiple of the block, for 4-bit codes a code book, scales and a power-of-two block. */
 gt_status gt_decode_check(const gt_matrix *m, int row0, int nrows);
 
 #endif

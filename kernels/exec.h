@@ -8,6 +8,12 @@
 
 #include <stddef.h>
 
+/* What sizes scratch and buffers: the largest of everything that will be asked for. */
+typedef struct {
+    int hidden, inter, heads, kv_heads, head_dim, vocab, lora_rank;
+    int max_tokens; /* rows of a call, and keys of one document or cache */
+} gt_kernel_dims;
+
 typedef struct gt_exec {
     gt_pool *pool;         /* NULL: the calling thread only */
     void *scratch;         /* [workers][scratch_stride] bytes, 64-byte aligned; owned by whoever made the exec */

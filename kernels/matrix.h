@@ -1,5 +1,5 @@
-/* matrix.h - a frozen weight as it is stored: a view into mapped memory, in whatever format the file had. Owns nothing.
- */
+/* matrix.h - a frozen weight as it is stored: a view into mapped memory, in whatever format the file had.
+ * Owns nothing. */
 #ifndef GT_MATRIX_H
 #define GT_MATRIX_H
 
@@ -12,8 +12,7 @@ typedef struct {
     gt_dtype dtype;   /* GT_F32 GT_F16 GT_BF16 GT_F64, a GGUF block format, GT_NF4 or GT_FP4 */
     int rows, cols;   /* rows = out_features (or vocabulary), cols = in_features */
 
-    /* GT_NF4 / GT_FP4 only (docs/model/quant.md). Block b is elements [b*block, (b+1)*block) of the flattened matrix.
-     */
+    /* GT_NF4 / GT_FP4 only (docs/model/quant.md). Block b: elements [b*block, (b+1)*block) of the flattened matrix. */
     int block;              /* 64 and other powers of two in 32..4096 */
     const float *code;      /* [16] the code book, from the file */
     const float *absmax;    /* [nb] scales, or NULL when they are quantized again: */

@@ -29,8 +29,9 @@ static inline size_t gt_nf4_blocks(size_t n, size_t block)
 }
 
 /* Quantizes a run of whole blocks (the last block of a matrix may be short).
- *   absmax[b] = max |w| over block b;  y = w * (1 / max(absmax, 1e-38));  code = the number of midpoints of the book <
- * y w [n] f32 (widened bf16, f16 or f32) -> codes [ceil(n/2)], the even element in the high nibble, and absmax
+ *   absmax[b] = max |w| over block b;  y = w * (1 / max(absmax, 1e-38));  code = the number of midpoints of the book
+ *   below y
+ * w [n] f32 (widened bf16, f16 or f32) -> codes [ceil(n/2)], the even element in the high nibble, and absmax
  * [ceil(n/64)]. An all-zero block stores absmax 0 and code 7 (= 0). False, outputs partly written, when w holds an
  * infinity or NaN. */
 bool gt_nf4_quantize(uint8_t *codes, float *absmax, const float *w, size_t n);

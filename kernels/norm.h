@@ -2,7 +2,7 @@
  *   r = 1 / sqrt(mean_j x_j^2 + eps);   y_j = round(x_j * r * g_j),  g = 1 + w in float32
  *   rmsnorm_add: out = round(base + round(norm(in)))
  *   backward: u = dy * g, xh = x * r;   dx = round(r * (u - xh * mean_j(u_j xh_j)))
- * in, y, base, out: [rows, cols] act, contiguous; g [cols] f32. Statistics in double (ref) or float32 (cpu).
+ * in, y, base, out: [rows, cols] act, contiguous; g [cols] f32. Statistics in at least float32.
  * y may be in, out may be base or in, dx may be dy (same dtype) or in. */
 #ifndef GT_NORM_H
 #define GT_NORM_H
@@ -13,19 +13,11 @@
 #include <stdbool.h>
 
 typedef gt_status gt_rmsnorm_fn(gt_exec *x, void *y, const void *in, const float *g, int rows, int cols, float eps);
-gt_rmsnorm_fn gt_rmsnorm_ref_f32, gt_rmsnorm_ref_bf16, gt_rmsnorm_ref_f64;
-gt_rmsnorm_fn gt_rmsnorm_cpu_f32, gt_rmsnorm_cpu_bf16;
-
 typedef gt_status gt_rmsnorm_add_fn(gt_exec *x, void *out, const void *base, const void *in, const float *g, int rows,
                                     int cols, float eps);
-gt_rmsnorm_add_fn gt_rmsnorm_add_ref_f32, gt_rmsnorm_add_ref_bf16, gt_rmsnorm_add_ref_f64;
-gt_rmsnorm_add_fn gt_rmsnorm_add_cpu_f32, gt_rmsnorm_add_cpu_bf16;
-
 /* dx_dtype, dy_dtype: act or GT_F32; accumulate (dx GT_F32 only, else GT_ERR_ARG): dx += instead of dx =. */
 typedef gt_status gt_rmsnorm_bwd_fn(gt_exec *x, void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy,
                                     gt_dtype dy_dtype, const void *in, const float *g, int rows, int cols, float eps);
-gt_rmsnorm_bwd_fn gt_rmsnorm_bwd_ref_f32, gt_rmsnorm_bwd_ref_bf16, gt_rmsnorm_bwd_ref_f64;
-gt_rmsnorm_bwd_fn gt_rmsnorm_bwd_cpu_f32, gt_rmsnorm_bwd_cpu_bf16;
 
 /* GT_ERR_ARG unless the dtypes of a backward call are act or GT_F32 and accumulate goes with GT_F32. */
 gt_status gt_rmsnorm_bwd_check(gt_dtype act, gt_dtype dx_dtype, bool accumulate, gt_dtype dy_dtype);

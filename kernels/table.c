@@ -1,6 +1,10 @@
-/* The backends a program offers, and the choice among them: nothing here names a filling, so that no arrow leads from
- * the contract up to what fills it. */
+/* The backends a program offers, and the choice among them: nothing here names a filling's function, so that no arrow
+ * leads from the contract up to what fills it. */
 #include "table.h"
+
+/* What may be asked for by name, whether the program has it or not. */
+static const char *const names[GT_BACKEND_COUNT] = {
+    [GT_BACKEND_AUTO] = "auto", [GT_BACKEND_CPU] = "cpu", [GT_BACKEND_REF] = "ref"};
 
 static const gt_backend_filling *offered[GT_BACKEND_COUNT];
 
@@ -9,15 +13,17 @@ void gt_kernels_offer(const gt_backend_filling *filling)
     offered[filling->id] = filling;
 }
 
-static const gt_backend_filling *filling_of(gt_backend backend)
+static gt_backend resolved(gt_backend backend)
 {
-    return offered[backend == GT_BACKEND_AUTO ? GT_BACKEND_CPU : backend];
+    return backend == GT_BACKEND_AUTO ? GT_BACKEND_CPU : backend;
 }
 
 gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype act)
 {
-    const gt_backend_filling *f = filling_of(backend);
-    if (!f) return GT_FAIL(GT_ERR_CONFIG, "this program was built without that backend");
+    const gt_backend_filling *f = offered[resolved(backend)];
+    if (!f)
+        return GT_FAIL(GT_ERR_CONFIG, "this program was built without the backend %s (kernels/backends)",
+                       names[resolved(backend)]);
     const gt_kernels *k = f->table(act);
     if (!k)
         return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32",
@@ -28,13 +34,13 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
 
 int gt_kernels_path(gt_backend backend, const char **name)
 {
-    const gt_backend_filling *f = filling_of(backend);
+    const gt_backend_filling *f = offered[resolved(backend)];
     *name = f ? f->name : "?";
     return f && f->path ? f->path(name) : 0;
 }
 
 void gt_kernels_lower(gt_backend backend, int path)
 {
-    const gt_backend_filling *f = filling_of(backend);
+    const gt_backend_filling *f = offered[resolved(backend)];
     if (f && f->lower) f->lower(path);
 }

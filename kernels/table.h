@@ -3,7 +3,7 @@
  * "act" is the table's compute dtype: activations, decoded weights and the operands of products are stored in it.
  *   GT_F32  the reference mode        GT_BF16  the training mode        GT_F64  `ref` only: finite differences
  * The order of roundings in GT_BF16 is that of docs/model/gemma3.md section 2 (the transformers eager path).
- * Formulas: docs/model/gemma3.md (forward), docs/model/backward.md; each slot's details stand in <family>.h.
+ * Here stands what each slot computes; <family>.h has its arguments, shapes, roundings and errors.
  *
  * Rules for every slot:
  *  - all memory is the caller's; a kernel allocates nothing and uses only x's scratch;
@@ -13,100 +13,19 @@
 #ifndef GT_TABLE_H
 #define GT_TABLE_H
 
+#include "adamw.h"
+#include "attention.h"
+#include "decode.h"
+#include "dropout.h"
+#include "elementwise.h"
+#include "embed.h"
 #include "exec.h"
-#include "matrix.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-/* How a decoded weight W [out, in] lies. The orders but the first are the backend's own, as many elements as row-major
- * and good for nothing but its products. */
-typedef enum {
-    GT_ORDER_ROWS,    /* row-major */
-    GT_ORDER_FORWARD, /* for y = x W^T: the right operand of products with tb */
-    GT_ORDER_BACKWARD /* for dx = dy W: of products without */
-} gt_weight_order;
-
-/* C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C, beta 0 or 1.
- * ta: A is stored [k,m]; tb: B is stored [n,k] (a linear layer's weight is W [out,in], tb = true, y = x W^T).
- * b_order: of a B that decode_weight wrote, whole, for this very tb; ldb is then as for the row-major W, A is not
- * transposed, and A and C are dense (lda = k, ldc = n).
- * A and B are act. C is c_dtype: act or GT_F32. Accumulation in at least float32, one rounding when C is bf16
- * (of alpha * sum + beta * C). */
-typedef struct {
-    const void *a, *b;
-    void *c;
-    int m, n, k;
-    ptrdiff_t lda, ldb, ldc;
-    bool ta, tb;
-    gt_weight_order b_order;
-    float alpha, beta;
-    gt_dtype c_dtype;
-} gt_gemm;
-
-/* Keys and values of one document, wherever they lie: a training batch (page_tokens 0: one run of memory), or pages of
- * a cache. K is stored after norm and RoPE, V raw; one token is [Nkv, d] act. */
-typedef struct {
-    const void *k, *v; /* page_tokens == 0: token t at k + t * stride */
-    /* otherwise token t at pages[t / page_tokens] + (t % page_tokens) * stride */
-    const void *const *k_pages, *const *v_pages;
-    int page_tokens;  /* 0 or a multiple of 64 */
-    ptrdiff_t stride; /* elements between tokens */
-    int len;          /* tokens held */
-    int pos;          /* position of token 0; token t has position pos + t */
-} gt_kv_view;
-
-/* A run of queries of one document. Query i (0 <= i < q_len) is row q_begin + i of q and o and has position q_pos + i;
- * it sees key t iff key position <= its position and, when window > 0, > its position - window. */
-typedef struct {
-    int q_begin, q_len, q_pos;
-    gt_kv_view kv;
-} gt_attn_span;
-
-typedef struct {
-    int heads, kv_heads, head_dim; /* head h uses kv head h / (heads / kv_heads) */
-    int window;                    /* 0: full causal */
-    bool bidirectional;            /* no causal limit; |q - k| < window when window > 0 (EmbeddingGemma) */
-    float scale;
-    int span_count;
-    const gt_attn_span *span;
-    const void *q;      /* [n, heads, d] act, after norm and RoPE */
-    ptrdiff_t q_stride; /* elements between rows of q and dq */
-    void *o;            /* [n, heads * d] act, contiguous */
-    float *lse;         /* [n, heads] log-sum-exp of the scaled scores; NULL when no backward follows */
-} gt_attn;
-
-/* Gradients. Only page_tokens == 0 with each document's keys exactly its queries (training). */
-typedef struct {
-    gt_attn fwd;     /* as given forward: o and lse filled */
-    const void *d_o; /* [n, heads * d] act */
-    void *dq;        /* [n, heads, d] act, stride q_stride */
-    void *dk, *dv;   /* act, laid out as k and v (stride kv.stride), row r of dk belongs to row r of the batch; span s's
-                        * keys are rows q_begin ... q_begin + q_len - 1 */
-    void *buffer;    /* partial sums of dk and dv: gt_kernels.attention_bwd_buffer_bytes(dims) bytes, 64-byte aligned */
-    size_t buffer_bytes;
-} gt_attn_grad;
-
-/* The tied head and its loss over chosen rows. z = xf E^T; loss_i = logsumexp(z_i) - z_i[target_i].
- * bf16: products of bf16 operands accumulated in float32, z kept in float32 (no rounding to bf16). */
-typedef struct {
-    const void *xf; /* [rows, hidden] act: final-norm outputs of the supervised positions */
-    int rows, hidden;
-    const gt_matrix *embed; /* [V, hidden], any storage format; decoded tile by tile */
-    const int32_t *target;  /* [rows] */
-    double *loss;           /* [rows] out */
-    int32_t *argmax;        /* [rows] out, lowest id on ties; NULL if not wanted */
-    float *dxf;   /* [rows, hidden] f32 out: d(sum of losses)/d xf, not divided by anything; NULL if not wanted */
-    void *buffer; /* gt_kernels.head_buffer_bytes(...) bytes */
-    size_t buffer_bytes;
-} gt_head_loss;
-
-/* What sizes scratch: the largest of everything that will be asked for. */
-typedef struct {
-    int hidden, inter, heads, kv_heads, head_dim, vocab, lora_rank;
-    int max_tokens; /* rows of a call, and keys of one document or cache */
-} gt_kernel_dims;
+#include "matmul.h"
+#include "mlp.h"
+#include "norm.h"
+#include "reduce.h"
+#include "rope.h"
+#include "xent.h"
 
 typedef struct gt_kernels {
     const char *name; /* "ref", "cpu" */
@@ -115,108 +34,86 @@ typedef struct gt_kernels {
     const char *path;
     gt_dtype act;
 
-    /* Bytes of scratch a worker needs so that no operation within dims fails. */
+    /* From here on functions only: no slot is NULL. Bytes of scratch a worker needs so that no operation within dims
+     * fails: */
     size_t (*scratch_bytes)(const gt_kernel_dims *dims);
 
-    /* --- embed.h: out[n, H] = round(E[ids] * multiplier). id must be in [0, E.rows): GT_ERR_ARG. */
-    gt_status (*embed)(gt_exec *x, void *out, const gt_matrix *e, const int32_t *ids, int n, float multiplier);
+    /* embed.h: out[t] = round(E[ids[t]] * multiplier) */
+    gt_embed_fn *embed;
 
-    /* --- decode.h: rows [row0, row0 + nrows) of m to act, out [nrows, m.cols] contiguous. */
-    gt_status (*decode)(gt_exec *x, void *out, const gt_matrix *m, int row0, int nrows);
+    /* decode.h: rows of a stored weight to act; a whole weight in the order in which gemm reads it fastest */
+    gt_decode_fn *decode;
+    gt_decode_weight_fn *decode_weight;
 
-    /* All of m to act in an order for products (weight_order.h): out m.rows * m.cols elements, 64-byte aligned. */
-    gt_status (*decode_weight)(gt_exec *x, void *out, const gt_matrix *m, gt_weight_order order);
+    /* matmul.h: C = alpha op(A) op(B) + beta C */
+    gt_gemm_fn *gemm;
 
-    /* --- matmul.h */
-    gt_status (*gemm)(gt_exec *x, const gt_gemm *g);
+    /* norm.h: y = round(x * r * g), r = 1 / sqrt(mean x^2 + eps), g = 1 + w; out = round(base + round(norm(in))), the
+     * residual add behind a post-norm; and dx from dy at x */
+    gt_rmsnorm_fn *rmsnorm;
+    gt_rmsnorm_add_fn *rmsnorm_add;
+    gt_rmsnorm_bwd_fn *rmsnorm_bwd;
 
-    /* --- norm.h: g [cols] f32 is the factor (1 + w). y = round(x * r * g), r = 1/sqrt(mean x^2 + eps). */
-    gt_status (*rmsnorm)(gt_exec *x, void *y, const void *in, const float *g, int rows, int cols, float eps);
-    /* out = round(base + round(norm(in))): the residual add behind a post-norm; out may be base. */
-    gt_status (*rmsnorm_add)(gt_exec *x, void *out, const void *base, const void *in, const float *g, int rows,
-                             int cols, float eps);
-    /* dx = norm backward of dy at in. dy is dy_dtype, dx is dx_dtype (act or GT_F32); accumulate: dx += (GT_F32 only).
-     */
-    gt_status (*rmsnorm_bwd)(gt_exec *x, void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy,
-                             gt_dtype dy_dtype, const void *in, const float *g, int rows, int cols, float eps);
+    /* rope.h: per token and head, y = rope(norm(in; g)); and d_in = norm backward(rope^T(dy)) at in */
+    gt_norm_rope_fn *norm_rope;
+    gt_norm_rope_bwd_fn *norm_rope_bwd;
 
-    /* --- rope.h: per token and head, y = rope(norm(in; g)). in, y: [n, heads, d] act with strides between tokens.
-     * cos, sin: [positions, d/2] f32, already rounded to act's precision; pos [n] < positions. y may be in. */
-    gt_status (*norm_rope)(gt_exec *x, void *y, ptrdiff_t y_stride, const void *in, ptrdiff_t in_stride, const float *g,
-                           const float *cos, const float *sin, const int32_t *pos, int n, int heads, int d, float eps);
-    /* d_in = norm backward(rope^T(dy)) at in; d_in may be dy. act throughout. */
-    gt_status (*norm_rope_bwd)(gt_exec *x, void *d_in, ptrdiff_t d_in_stride, const void *dy, ptrdiff_t dy_stride,
-                               const void *in, ptrdiff_t in_stride, const float *g, const float *cos, const float *sin,
-                               const int32_t *pos, int n, int heads, int d, float eps);
+    /* attention.h: o = softmax(mask(scale q k^T)) v; dq, dk, dv from d_o, with a buffer of the bytes named */
+    gt_attention_fn *attention;
+    gt_attention_bwd_fn *attention_bwd;
+    gt_attention_bwd_buffer_bytes_fn *attention_bwd_buffer_bytes;
 
-    /* --- attention.h */
-    gt_status (*attention)(gt_exec *x, const gt_attn *a);
-    /* Bytes of gt_attn_grad.buffer for a batch of up to max_tokens rows; may be 0. */
-    size_t (*attention_bwd_buffer_bytes)(const gt_kernel_dims *dims);
-    gt_status (*attention_bwd)(gt_exec *x, const gt_attn_grad *a);
+    /* mlp.h: h = round(round(gelu(gate)) * up); and dgate, dup from dh */
+    gt_geglu_fn *geglu;
+    gt_geglu_bwd_fn *geglu_bwd;
 
-    /* --- mlp.h: h = round(round(gelu(gate)) * up), [count] act. */
-    gt_status (*geglu)(gt_exec *x, void *h, const void *gate, const void *up, size_t count);
-    /* dgate, dup from dh (act); in place: dgate may be gate, dup may be up. */
-    gt_status (*geglu_bwd)(gt_exec *x, void *dgate, void *dup, const void *dh, const void *gate, const void *up,
-                           size_t count);
+    /* dropout.h: y = keep(row, col) ? in / (1 - p) : 0 */
+    gt_dropout_fn *dropout;
 
-    /* --- dropout.h: y = keep ? in / (1-p) : 0 for element (row, col): keep iff gt_rng_u64(row_key[row] ^ module_key,
-     * col) as a 64-bit fraction >= p. in, y: [rows, cols]; in_dtype, y_dtype: act or GT_F32; y += when accumulate
-     * (GT_F32). */
-    gt_status (*dropout)(gt_exec *x, void *y, gt_dtype y_dtype, bool accumulate, const void *in, gt_dtype in_dtype,
-                         const uint64_t *row_key, uint64_t module_key, float p, int rows, int cols);
+    /* elementwise.h: y[i] = round(in[i]); y[i, :] = in[row[i], :]; dst[row[i], :] += src[i, :] */
+    gt_cast_fn *cast;
+    gt_gather_rows_fn *gather_rows;
+    gt_scatter_rows_fn *scatter_rows;
 
-    /* --- elementwise.h: y[i] = round(in[i]) between act and GT_F32 (either way; same dtype copies). */
-    gt_status (*cast)(gt_exec *x, void *y, gt_dtype y_dtype, const void *in, gt_dtype in_dtype, size_t count);
-    /* y[i] = in[row[i]] (act), and dst[row[i]] += src[i] (f32; the rows named are distinct). */
-    gt_status (*gather_rows)(gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols); /* act */
-    gt_status (*scatter_rows)(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n,
-                              int cols);
+    /* xent.h: z = xf E^T, loss = logsumexp(z) - z[target], dxf = (softmax(z) - onehot(target)) E; and z itself; both
+     * with a buffer of the bytes named */
+    gt_head_loss_fn *head_loss;
+    gt_head_logits_fn *head_logits;
+    gt_head_buffer_bytes_fn *head_buffer_bytes;
 
-    /* --- xent.h */
-    size_t (*head_buffer_bytes)(int rows, int hidden, int vocab);
-    gt_status (*head_loss)(gt_exec *x, const gt_head_loss *h);
-    /* logits[rows, V] f32 = xf E^T, not rounded. buffer as for head_loss. */
-    gt_status (*head_logits)(gt_exec *x, float *logits, const void *xf, int rows, int hidden, const gt_matrix *embed,
-                             void *buffer, size_t buffer_bytes);
+    /* adamw.h: one step of decoupled AdamW on f32 */
+    gt_adamw_fn *adamw;
 
-    /* --- adamw.h: docs/model/lora.md section 10 on [n] f32, fused form; bc1 = 1 - beta1^t, bc2 = 1 - beta2^t; g is
-     * multiplied by clip first (section 9). */
-    gt_status (*adamw)(gt_exec *x, float *p, float *m, float *v, const float *g, size_t n, float clip, double lr,
-                       double beta1, double beta2, double eps, double weight_decay, double bc1, double bc2);
-
-    /* --- reduce.h: exact sums in 64-bit fixed point. sum[i] += round(g[i] * 2^shift); *bad |= 1 if any g is not finite
-     * or a term or sum leaves +-2^53 (so that 512 ranks cannot overflow). */
-    gt_status (*fix_add)(gt_exec *x, int64_t *sum, const float *g, size_t n, int shift, int *bad);
-    /* g[i] = (float)(sum[i] * scale), in double. */
-    gt_status (*fix_get)(gt_exec *x, float *g, const int64_t *sum, size_t n, double scale);
-    /* Sum of squares in double, in an order fixed by n alone. */
-    gt_status (*sum_squares)(gt_exec *x, double *out, const float *g, size_t n);
+    /* reduce.h: sum += round(g 2^shift), exact in 64-bit fixed point; g = sum * scale; sum g^2 in an order fixed by n */
+    gt_fix_add_fn *fix_add;
+    gt_fix_get_fn *fix_get;
+    gt_sum_squares_fn *sum_squares;
 } gt_kernels;
 
+/* The backends a program may be built with. AUTO is the fastest of them that this machine runs (cpu). */
 typedef enum { GT_BACKEND_AUTO, GT_BACKEND_CPU, GT_BACKEND_REF, GT_BACKEND_COUNT } gt_backend;
 
-/* What a backend hands in. Paths are the instruction sets it can be held to, numbered upwards from 0: each does all
- * that the ones below it do. Static storage throughout. */
+/* What a backend hands in, static storage throughout. A path is an instruction set, or a generation of a device, that
+ * it can be held to: numbered upwards from 0, each with all that the ones below it have. */
 typedef struct {
-    gt_backend id;
-    const char *name;                         /* "ref", "cpu" */
-    const gt_kernels *(*table)(gt_dtype act); /* NULL: none for that dtype */
+    gt_backend id;                            /* not AUTO */
+    const char *name;                         /* "ref", "cpu": as its tables say */
+    const gt_kernels *(*table)(gt_dtype act); /* for the path in use; NULL: none for that dtype */
     int (*path)(const char **name);           /* the path in use and its name; NULL: there is only one */
-    void (*lower)(int path);                  /* to a lower path, before the first operation */
+    void (*lower)(int path);                  /* to a lower path, before the first operation; NULL with path */
 } gt_backend_filling;
 
 /* Makes a backend known; the last one offered under an id counts. Before any other call here, on one thread: this
  * folder names no backend, so the program offers what it was linked with (backends.h). */
 void gt_kernels_offer(const gt_backend_filling *filling);
 
-/* The table of a backend for a compute dtype; AUTO is the fastest this machine runs (cpu). Static storage.
- * GT_ERR_CONFIG: that backend has no such table (F64 exists in ref only), or the program offers no such backend. */
+/* The table of a backend for a compute dtype; static storage. GT_ERR_CONFIG: the program offers no such backend, or it
+ * has no such table (F64 exists in ref only). */
 gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype act);
 
-/* The path a backend uses: 0 where it has one only. Part of the numerics: ranks on unlike machines agree on the lowest
- * and call gt_kernels_lower before the first operation. *name: static. */
+/* The path a backend uses, and *name, static: what it is called, or the backend's name where it has one path only
+ * (0). Part of the numerics: ranks on unlike machines agree on the lowest and call gt_kernels_lower, which never
+ * raises it, before the first operation and before gt_kernels_get. "?" for a backend that is not offered. */
 int gt_kernels_path(gt_backend backend, const char **name);
 void gt_kernels_lower(gt_backend backend, int path);
 

@@ -1,7 +1,5 @@
 #include "arena.h"
 
-#include "checked.h"
-
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

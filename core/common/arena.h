@@ -1,4 +1,5 @@
-/* arena.h - one block of memory, measured first, then carved; every piece has a name and one owner.
+/* arena.h - one block of memory, measured first, then carved: an arena, whose pieces have names and one owner, and a
+ * cursor over memory that somebody else owns.
  *
  * The same carving function runs over a measuring arena (no memory) and over a real one, so the size and the layout
  * cannot disagree and `--dry-run` prints the table by name. A push that does not fit or overflows is remembered, and
@@ -6,6 +7,7 @@
 #ifndef GT_ARENA_H
 #define GT_ARENA_H
 
+#include "checked.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -44,5 +46,21 @@ gt_status gt_arena_status(const gt_arena *a);
 
 /* Returns the memory; NULL and never-created (zeroed) arenas are fine. */
 void gt_arena_free(gt_arena *a);
+
+/* The same for memory that is lent for the length of a call, a worker's scratch above all: no names, no table and no
+ * failure, since whoever carves has compared the measured size with what there is. One carving function takes the
+ * cursor: over (gt_cursor){0} it measures, every piece is NULL and `used` is the size; over a base it carves. */
+typedef struct {
+    void *base; /* 64-byte aligned; NULL: only measures */
+    size_t used;
+} gt_cursor;
+
+/* The next count * size bytes, 64-byte aligned; NULL while measuring. */
+static inline void *gt_cursor_take(gt_cursor *c, size_t count, size_t size)
+{
+    void *p = c->base ? (char *)c->base + c->used : NULL;
+    c->used += gt_align_up(count * size, GT_ARENA_ALIGN);
+    return p;
+}
 
 #endif

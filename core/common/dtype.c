@@ -32,6 +32,11 @@ int gt_dtype_block_bytes(gt_dtype t)
     return i < 0 ? 0 : formats[i].bytes;
 }
 
+bool gt_dtype_is_weight(gt_dtype t)
+{
+    return t == GT_F32 || t == GT_F16 || t == GT_BF16 || t == GT_F64 || gt_dtype_block_elements(t) > 1;
+}
+
 const char *gt_dtype_name(gt_dtype t)
 {
     int i = find(t);

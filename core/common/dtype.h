@@ -49,6 +49,9 @@ static inline bool gt_dtype_fourbit(gt_dtype t)
     return t == GT_NF4 || t == GT_FP4;
 }
 
+/* Whether stored weights may have it: F32, F16, BF16, F64 and every block format; integers and booleans hold none. */
+bool gt_dtype_is_weight(gt_dtype t);
+
 /* "F32", "BF16", "Q5_0" ...: safetensors' and GGUF's spelling; "?" for no gt_dtype. Static string. */
 const char *gt_dtype_name(gt_dtype t);
 

@@ -46,7 +46,7 @@ static void read_values(float *out, const gt_matrix *m, size_t first, size_t cou
         return;
     }
     double value[CHUNK];
-    gt_decode_ref_span(value, m, first, count);
+    gt_decode_exact(value, m, first, count);
     for (size_t i = 0; i < count; i++) out[i] = (float)value[i];
 }
 

@@ -27,7 +27,7 @@ void gt_pack_read(float *out, const gt_matrix *src, size_t first, size_t count)
     for (size_t i = 0; i < count; i += 256) {
         double value[256];
         const size_t n = gt_min_size(256, count - i);
-        gt_decode_ref_span(value, &m, first + i, n);
+        gt_decode_exact(value, &m, first + i, n);
         for (size_t j = 0; j < n; j++) out[i + j] = (float)value[j]; /* exact: they were rounded to f32 or less */
     }
 }

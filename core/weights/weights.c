@@ -170,27 +170,10 @@ static gt_status check_matrix(const gt_weights *w, const char *name, const gt_ma
     if (m->rows != rows || m->cols != cols)
         return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s.weight' is [%d, %d], the config needs [%d, %d]", w->path, name,
                        m->rows, m->cols, rows, cols);
-    switch (m->dtype) {
-    case GT_F32:
-    case GT_F16:
-    case GT_BF16:
-    case GT_F64:
-    case GT_NF4:
-    case GT_FP4:
-    case GT_Q4_0:
-    case GT_Q4_1:
-    case GT_Q5_0:
-    case GT_Q5_1:
-    case GT_Q8_0:
-    case GT_Q4_K:
-    case GT_Q5_K:
-    case GT_Q6_K:
-        return GT_OK;
-    default:
-        break;
-    }
-    return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s.weight' has format %s, which is no format of a weight", w->path, name,
-                   gt_dtype_name(m->dtype));
+    if (!gt_dtype_is_weight(m->dtype))
+        return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s.weight' has format %s, which is no format of a weight", w->path,
+                       name, gt_dtype_name(m->dtype));
+    return GT_OK;
 }
 
 static gt_status check_norm(const gt_weights *w, const char *name, const float *factor, int n)

@@ -1,6 +1,5 @@
 /* Elements to threads; the loop is in elementwise_rows.h. Floor: 16 bytes read and 12 written an element. */
-#include "adamw.h"
-
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 

@@ -3,55 +3,53 @@
  * section runs its tiles in order and sums dK and dV in its own float32 partial, and the partials are added in order at
  * the end, so the sums do not depend on threads and one long document still feeds several. delta = sum_j dO_j O_j
  * (equal to sum_k P dP up to the rounding of O) spares keeping whole rows of dP. */
-#include "attention_memory_cpu.h"
-
-#include "attention_cpu.h"
+#include "arena.h"
+#include "attention_tiles_cpu.h"
 #include "checked.h"
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "task_error.h"
 
 #include <string.h>
 
 enum {
-    SECTIONS = 4,
-    TASKS = 32
-}; /* at most so many sections a document and kv head; fewer where there are many of those */
+    SECTIONS = 4, /* at most so many a document and kv head; fewer where there are many of those: */
+    TASKS = 32    /* what all of them together need not exceed to feed the threads */
+};
 
 typedef struct {
     void *onednn, *q, *d_o, *run, *s, *ds;
     float *dp, *dq, *tail, *lse, *delta;
 } backward_scratch;
 
-static size_t carve(backward_scratch *s, char *base, int head_dim, size_t operand_bytes)
+static backward_scratch carve(gt_cursor *c, int head_dim, size_t operand_bytes)
 {
     const size_t d = (size_t)head_dim, rows = GT_ATTN_ROWS, keys = GT_ATTN_RUN;
-    const size_t bytes[] = {GT_ONEDNN_SCRATCH,           rows * d * operand_bytes,    rows * d * operand_bytes,
-                            gt_attn_run_bytes(head_dim), rows * keys * operand_bytes, rows * keys * operand_bytes,
-                            rows * keys * sizeof(float), rows * d * sizeof(float),    GT_ATTN_KEYS * d * sizeof(float),
-                            rows * sizeof(float),        rows * sizeof(float)};
-    size_t at[11], used = 0;
-    for (int i = 0; i < 11; i++) {
-        at[i] = used;
-        used += gt_align_up(bytes[i], 64);
-    }
-    if (base)
-        *s = (backward_scratch){base + at[0],
-                                base + at[1],
-                                base + at[2],
-                                base + at[3],
-                                base + at[4],
-                                base + at[5],
-                                (float *)(base + at[6]),
-                                (float *)(base + at[7]),
-                                (float *)(base + at[8]),
-                                (float *)(base + at[9]),
-                                (float *)(base + at[10])};
-    return used;
+    backward_scratch s;
+    s.onednn = gt_cursor_take(c, 1, GT_ONEDNN_SCRATCH);
+    s.q = gt_cursor_take(c, rows * d, operand_bytes);
+    s.d_o = gt_cursor_take(c, rows * d, operand_bytes);
+    s.run = gt_cursor_take(c, 1, gt_attn_run_bytes(head_dim));
+    s.s = gt_cursor_take(c, rows * keys, operand_bytes);
+    s.ds = gt_cursor_take(c, rows * keys, operand_bytes);
+    s.dp = gt_cursor_take(c, rows * keys, sizeof *s.dp);
+    s.dq = gt_cursor_take(c, rows * d, sizeof *s.dq);
+    s.tail = gt_cursor_take(c, GT_ATTN_KEYS * d, sizeof *s.tail);
+    s.lse = gt_cursor_take(c, rows, sizeof *s.lse);
+    s.delta = gt_cursor_take(c, rows, sizeof *s.delta);
+    return s;
 }
 
-size_t gt_attention_bwd_cpu_scratch(int head_dim)
+static size_t scratch_bytes(int head_dim, size_t operand_bytes)
 {
-    return carve(NULL, NULL, head_dim, sizeof(float));
+    gt_cursor c = {0};
+    carve(&c, head_dim, operand_bytes);
+    return c.used;
+}
+
+size_t gt_attention_bwd_scratch_cpu(int head_dim)
+{
+    return scratch_bytes(head_dim, sizeof(float));
 }
 
 static int sections_for(int documents, int kv_heads)
@@ -60,7 +58,7 @@ static int sections_for(int documents, int kv_heads)
     return gt_min_int(SECTIONS, (int)gt_max_int(1, (int)((TASKS + pairs - 1) / pairs)));
 }
 
-size_t gt_attention_bwd_cpu_buffer_bytes(const gt_kernel_dims *dims)
+size_t gt_attention_bwd_buffer_bytes_cpu(const gt_kernel_dims *dims)
 {
     return (size_t)sections_for(1, dims->kv_heads) * (size_t)dims->max_tokens * (size_t)dims->kv_heads *
            (size_t)dims->head_dim * 2 * sizeof(float);
@@ -199,8 +197,8 @@ static void run_section(void *context, int task, int worker)
     backward *b = context;
     int span, head, part;
     gt_attn_locate(&b->plan, sections, task, &span, &head, &part);
-    backward_scratch scratch;
-    carve(&scratch, gt_exec_scratch(b->x, worker), b->plan.a->head_dim, b->plan.operand_bytes);
+    gt_cursor c = {.base = gt_exec_scratch(b->x, worker)};
+    backward_scratch scratch = carve(&c, b->plan.a->head_dim, b->plan.operand_bytes);
     gt_task_note(&b->error, section(b, span, head, part, &scratch));
 }
 
@@ -255,7 +253,7 @@ static gt_status attention_bwd(gt_exec *x, const gt_attn_grad *g, gt_dtype act)
 {
     backward b = {.x = x, .g = g, .error = GT_TASK_ERROR_INIT};
     const size_t operand_bytes = act == GT_BF16 && gt_onednn_bf16() ? 2 : 4;
-    GT_TRY(gt_attn_plan_make(&b.plan, x, &g->fwd, act, carve(NULL, NULL, g->fwd.head_dim, operand_bytes)));
+    GT_TRY(gt_attn_plan_make(&b.plan, x, &g->fwd, act, scratch_bytes(g->fwd.head_dim, operand_bytes)));
     GT_TRY(check(&b.plan, g));
     int span, head, tasks;
     gt_attn_locate(&b.plan, sections, -1, &span, &head, &tasks);

@@ -2,10 +2,10 @@
  * them, so the softmax is that of whole rows and nothing is computed twice. Tiles are independent tasks.
  * Floor: 4 d operations a visible (query, head, key) pair at the product rate; masked pairs at the edges of 64-key
  * blocks are computed for nothing (5 % at 1,024 tokens). */
-#include "attention_cpu.h"
-#include "attention_memory_cpu.h"
-
+#include "arena.h"
+#include "attention_tiles_cpu.h"
 #include "checked.h"
+#include "cpu_kernels.h"
 #include "task_error.h"
 
 #include <math.h>
@@ -16,36 +16,31 @@ typedef struct {
     float *o, *most, *sum;
 } forward_scratch;
 
-/* Lays a worker's scratch out from `base` (NULL: only measures) and returns its size. */
-static size_t carve(forward_scratch *s, char *base, int head_dim, int keys, size_t operand_bytes)
+static forward_scratch carve(gt_cursor *c, int head_dim, int keys, size_t operand_bytes)
 {
-    const size_t d = (size_t)head_dim, blocks = (size_t)(keys + 2 * GT_ATTN_KEYS) / GT_ATTN_KEYS * GT_ATTN_KEYS;
-    const size_t bytes[] = {GT_ONEDNN_SCRATCH,
-                            GT_ATTN_ROWS * d * operand_bytes,
-                            gt_attn_run_bytes(head_dim),
-                            GT_ATTN_ROWS * blocks * operand_bytes,
-                            GT_ATTN_ROWS * d * sizeof(float),
-                            GT_ATTN_ROWS * sizeof(float),
-                            GT_ATTN_ROWS * sizeof(float)};
-    size_t at[7], used = 0;
-    for (int i = 0; i < 7; i++) {
-        at[i] = used;
-        used += gt_align_up(bytes[i], 64);
-    }
-    if (base)
-        *s = (forward_scratch){base + at[0],
-                               base + at[1],
-                               base + at[2],
-                               base + at[3],
-                               (float *)(base + at[4]),
-                               (float *)(base + at[5]),
-                               (float *)(base + at[6])};
-    return used;
+    const size_t d = (size_t)head_dim, rows = GT_ATTN_ROWS,
+                 seen = (size_t)(keys + 2 * GT_ATTN_KEYS) / GT_ATTN_KEYS * GT_ATTN_KEYS;
+    forward_scratch s;
+    s.onednn = gt_cursor_take(c, 1, GT_ONEDNN_SCRATCH);
+    s.q = gt_cursor_take(c, rows * d, operand_bytes);
+    s.run = gt_cursor_take(c, 1, gt_attn_run_bytes(head_dim));
+    s.scores = gt_cursor_take(c, rows * seen, operand_bytes);
+    s.o = gt_cursor_take(c, rows * d, sizeof *s.o);
+    s.most = gt_cursor_take(c, rows, sizeof *s.most);
+    s.sum = gt_cursor_take(c, rows, sizeof *s.sum);
+    return s;
 }
 
-size_t gt_attention_cpu_scratch(int tokens, int head_dim)
+static size_t scratch_bytes(int head_dim, int keys, size_t operand_bytes)
 {
-    return carve(NULL, NULL, head_dim, tokens, sizeof(float));
+    gt_cursor c = {0};
+    carve(&c, head_dim, keys, operand_bytes);
+    return c.used;
+}
+
+size_t gt_attention_scratch_cpu(int tokens, int head_dim)
+{
+    return scratch_bytes(head_dim, tokens, sizeof(float));
 }
 
 typedef struct {
@@ -129,8 +124,8 @@ static void run_tile(void *context, int task, int worker)
     const gt_attn_span *s = &f->plan.a->span[span];
     gt_attn_tile t;
     gt_attn_tile_make(&t, &f->plan, s, head, gt_attn_tiles(&f->plan, s) - 1 - index); /* the longest first */
-    forward_scratch scratch;
-    carve(&scratch, gt_exec_scratch(f->x, worker), f->plan.a->head_dim, f->keys, f->plan.operand_bytes);
+    gt_cursor c = {.base = gt_exec_scratch(f->x, worker)};
+    forward_scratch scratch = carve(&c, f->plan.a->head_dim, f->keys, f->plan.operand_bytes);
     gt_task_note(&f->error, tile(&f->plan, &t, &scratch));
 }
 
@@ -150,7 +145,7 @@ static gt_status attention(gt_exec *x, const gt_attn *a, gt_dtype act)
 {
     forward f = {.x = x, .keys = most_keys(a), .error = GT_TASK_ERROR_INIT};
     const size_t operand_bytes = act == GT_BF16 && gt_onednn_bf16() ? 2 : 4;
-    GT_TRY(gt_attn_plan_make(&f.plan, x, a, act, carve(NULL, NULL, a->head_dim, f.keys, operand_bytes)));
+    GT_TRY(gt_attn_plan_make(&f.plan, x, a, act, scratch_bytes(a->head_dim, f.keys, operand_bytes)));
     int span, head, tasks;
     gt_attn_locate(&f.plan, gt_attn_tiles, -1, &span, &head, &tasks);
     gt_pool_run(x->pool, tasks, run_tile, &f);

@@ -1,4 +1,4 @@
-#include "attention_cpu.h"
+#include "attention_tiles_cpu.h"
 
 #include "checked.h"
 #include "cpu_path.h"

@@ -1,6 +1,6 @@
-/* The matrix is one run of elements, cut into pieces of whole blocks. */
-#include "decode.h"
-
+/* The matrix is one run of elements, cut into pieces of whole blocks whatever its rows; the loops are decode_rows.h.
+ * Floor: the stored bytes read and the act written. */
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 
@@ -37,12 +37,12 @@ gt_status gt_decode_cpu_bf16(gt_exec *x, void *out, const gt_matrix *m, int row0
     return decode(1, x, out, m, row0, nrows);
 }
 
-void gt_decode_cpu_span_f32(float *out, const gt_matrix *m, size_t first, size_t count)
+void gt_decode_span_cpu_f32(float *out, const gt_matrix *m, size_t first, size_t count)
 {
     gt_rows_current()->decode[0](out, m, first, count);
 }
 
-void gt_decode_cpu_span_bf16(uint16_t *out, const gt_matrix *m, size_t first, size_t count)
+void gt_decode_span_cpu_bf16(uint16_t *out, const gt_matrix *m, size_t first, size_t count)
 {
     gt_rows_current()->decode[1](out, m, first, count);
 }

@@ -190,9 +190,13 @@ static void chunk_values(float *v, const gt_matrix *m, size_t first, size_t coun
 /* The rare double weight: rounded once from double, which a float in between would not do. */
 static void decode_f64(gt_dtype act, void *out, const gt_matrix *m, size_t first, size_t count)
 {
+    const double *data = (const double *)m->data + first;
     for (size_t i = 0; i < count; i++) {
-        double v;
-        gt_decode_ref_span(&v, m, first + i, 1);
+        double v = data[i];
+        if (m->round_to == GT_BF16)
+            v = gt_bf16_to_f32(gt_f64_to_bf16(v));
+        else if (m->round_to == GT_F16)
+            v = gt_f16_to_f32(gt_f32_to_f16((float)v));
         if (act == GT_BF16)
             ((uint16_t *)out)[i] = gt_f64_to_bf16(v);
         else

@@ -1,7 +1,6 @@
 /* Rows to threads; the loop is in elementwise_rows.h. The random numbers, not memory, set the pace: some five integer
  * operations of 64 bits an element, two of them products. */
-#include "dropout.h"
-
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 

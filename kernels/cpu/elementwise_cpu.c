@@ -1,8 +1,10 @@
-/* Elements and rows to threads; bound by memory. */
-#include "elementwise.h"
-
+/* Elements and rows to threads; bound by memory. Scattered rows must differ (elementwise.h), so two threads never add to
+ * one. */
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
+
+#include <string.h>
 
 typedef struct {
     const gt_rows *rows;
@@ -38,12 +40,59 @@ gt_status gt_cast_cpu_bf16(gt_exec *x, void *y, gt_dtype y_dtype, const void *in
     return cast(GT_BF16, x, y, y_dtype, in, in_dtype, count);
 }
 
+typedef struct {
+    char *y;
+    const char *in;
+    const int32_t *row;
+    size_t bytes; /* of a row */
+} gather_job;
+
+static void gather_range(const void *context, size_t begin, size_t end)
+{
+    const gather_job *j = context;
+    for (size_t i = begin; i < end; i++) memcpy(j->y + i * j->bytes, j->in + (size_t)j->row[i] * j->bytes, j->bytes);
+}
+
+static gt_status gather(size_t size, gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols)
+{
+    GT_TRY(gt_gather_check(row, n));
+    gather_job j = {y, in, row, (size_t)cols * size};
+    gt_spread(x, (size_t)n, gt_spread_rows(cols), gather_range, &j);
+    return GT_OK;
+}
+
 gt_status gt_gather_rows_cpu_f32(gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols)
 {
-    return gt_gather_bytes(x, y, in, row, n, (size_t)cols * 4);
+    return gather(4, x, y, in, row, n, cols);
 }
 
 gt_status gt_gather_rows_cpu_bf16(gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols)
 {
-    return gt_gather_bytes(x, y, in, row, n, (size_t)cols * 2);
+    return gather(2, x, y, in, row, n, cols);
+}
+
+typedef struct {
+    float *dst;
+    const float *src;
+    const int32_t *row;
+    int cols;
+} scatter_job;
+
+static void scatter_range(const void *context, size_t begin, size_t end)
+{
+    const scatter_job *j = context;
+    for (size_t i = begin; i < end; i++) {
+        float *dst = j->dst + (ptrdiff_t)j->row[i] * j->cols;
+        const float *src = j->src + (ptrdiff_t)i * j->cols;
+        for (int c = 0; c < j->cols; c++) dst[c] += src[c];
+    }
+}
+
+gt_status gt_scatter_rows_cpu(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n,
+                              int cols)
+{
+    GT_TRY(gt_scatter_check(row, n, dst_rows));
+    scatter_job j = {dst, src, row, cols};
+    gt_spread(x, (size_t)n, gt_spread_rows(cols), scatter_range, &j);
+    return GT_OK;
 }

@@ -1,8 +1,6 @@
 /* A row is decoded to act by the path's decoder and scaled in cache. Floor: one embedding row read and one written a
  * token. */
-#include "embed.h"
-
-#include "decode.h"
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 
@@ -29,8 +27,7 @@ static void embed_rows(const void *context, size_t begin, size_t end)
 
 static gt_status embed(int type, gt_exec *x, void *out, const gt_matrix *e, const int32_t *ids, int n, float multiplier)
 {
-    GT_TRY(gt_decode_check(e, 0, 0));
-    GT_TRY(gt_embed_check_ids(ids, n, e->rows));
+    GT_TRY(gt_embed_check(e, ids, n));
     job j = {gt_rows_current(), type, out, (size_t)e->cols * (type ? 2 : 4), e, ids, multiplier};
     gt_spread(x, (size_t)n, gt_spread_rows(e->cols), embed_rows, &j);
     return GT_OK;

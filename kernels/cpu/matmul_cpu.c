@@ -5,12 +5,11 @@
  * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels.
  * Weights that the decoder wrote in the library's order need no copy: their tiles are as wide as the result and as low
  * as keeps their rows in the caches. */
-#include "matmul_cpu.h"
-
 #include "checked.h"
+#include "cpu_kernels.h"
 #include "onednn.h"
 #include "task_error.h"
-#include "weight_order.h"
+#include "weight_order_cpu.h"
 
 #include <string.h>
 
@@ -39,7 +38,7 @@ typedef struct {
     gt_task_error error;
 } product;
 
-size_t gt_gemm_cpu_scratch(void)
+size_t gt_gemm_scratch_cpu(void)
 {
     const size_t tile = ROWS > SUM_COLS ? ROWS : SUM_COLS;
     return GT_ONEDNN_SCRATCH + sizeof(float) * (tile * COLS + (tile + COLS) * WIDEN_DEPTH);
@@ -213,9 +212,9 @@ static gt_status gemm(gt_exec *x, const gt_gemm *g, gt_dtype act)
         return GT_FAIL(GT_ERR_ARG, "a product into %s; expected %s or F32", gt_dtype_name(g->c_dtype),
                        gt_dtype_name(act));
     if (g->beta != 0.0f && g->beta != 1.0f) return GT_FAIL(GT_ERR_ARG, "beta is %g; expected 0 or 1", (double)g->beta);
-    if (x->scratch_stride < gt_gemm_cpu_scratch())
+    if (x->scratch_stride < gt_gemm_scratch_cpu())
         return GT_FAIL(GT_ERR_ARG, "%zu bytes of scratch a worker; a product needs %zu (gt_kernels.scratch_bytes)",
-                       x->scratch_stride, gt_gemm_cpu_scratch());
+                       x->scratch_stride, gt_gemm_scratch_cpu());
     if (g->m == 0 || g->n == 0) return GT_OK;
     if (g->k == 0) {
         clear(g);

@@ -1,6 +1,5 @@
 /* Elements to threads; the loops are mlp_rows.h. Floor: three act of memory traffic an element, five backward. */
-#include "mlp.h"
-
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 

@@ -1,7 +1,6 @@
 /* Rows to threads; the loops are norm_rows.h. Floor: in read once from memory, out written (backward: dy and dx too).
  */
-#include "norm.h"
-
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 

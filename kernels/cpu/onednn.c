@@ -350,14 +350,3 @@ gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b
         if (s != dnnl_success) return refuse(&key, s);
     }
 }
-
-void gt_onednn_clear(void)
-{
-    pthread_once(&cache.once, start);
-    if (!cache.entries) return;
-    pthread_rwlock_wrlock(&cache.lock);
-    for (int i = 0; i < cache.count; i++) dnnl_primitive_destroy(cache.entries[i].primitive);
-    cache.count = 0;
-    for (int i = 0; i < BUCKETS; i++) cache.bucket[i] = -1;
-    pthread_rwlock_unlock(&cache.lock);
-}

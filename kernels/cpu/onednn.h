@@ -39,7 +39,4 @@ const char *gt_onednn_isa(void);
 /* GT_ERR_DEVICE: the library refuses the product or fails; the message holds its shape. */
 gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b, void *c, void *scratch);
 
-/* Drops every cached primitive. Only while no product runs. */
-void gt_onednn_clear(void);
-
 #endif

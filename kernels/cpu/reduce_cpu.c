@@ -1,6 +1,5 @@
 /* Elements to threads; the loops are in elementwise_rows.h. Bound by memory: 20 bytes an element added. */
-#include "reduce.h"
-
+#include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"
 
@@ -25,8 +24,7 @@ static void add_range(const void *context, size_t begin, size_t end)
 
 gt_status gt_fix_add_cpu(gt_exec *x, int64_t *sum, const float *g, size_t n, int shift, int *bad)
 {
-    if (shift < -1000 || shift > 1000)
-        return GT_FAIL(GT_ERR_ARG, "fixed-point shift of %d; expected -1000 to 1000", shift);
+    GT_TRY(gt_fix_add_check(shift));
     atomic_int any = 0;
     add_job j = {gt_rows_current(), sum, g, ldexp(1.0, shift), &any};
     gt_spread(x, n, GRAIN, add_range, &j);

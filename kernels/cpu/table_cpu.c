@@ -1,30 +1,17 @@
 #include "table_cpu.h"
 
-#include "adamw.h"
-#include "attention.h"
-#include "attention_memory_cpu.h"
 #include "checked.h"
+#include "cpu_kernels.h"
 #include "cpu_path.h"
-#include "decode.h"
-#include "dropout.h"
-#include "elementwise.h"
-#include "embed.h"
-#include "matmul_cpu.h"
-#include "mlp.h"
-#include "norm.h"
-#include "reduce.h"
-#include "rope.h"
-#include "weight_order.h"
-#include "xent_cpu.h"
 
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
-    size_t attention =
-        gt_max_size(gt_attention_cpu_scratch(d->max_tokens, d->head_dim), gt_attention_bwd_cpu_scratch(d->head_dim));
-    size_t head = gt_head_cpu_scratch(d->hidden);
-    return gt_align_up(
-        gt_max_size(gt_max_size(head, attention), gt_max_size(gt_gemm_cpu_scratch(), gt_decode_weight_cpu_scratch())),
-        64);
+    const size_t need[] = {gt_decode_weight_scratch_cpu(), gt_gemm_scratch_cpu(),
+                           gt_attention_scratch_cpu(d->max_tokens, d->head_dim),
+                           gt_attention_bwd_scratch_cpu(d->head_dim), gt_head_scratch_cpu(d->hidden)};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof need / sizeof *need; i++) most = gt_max_size(most, need[i]);
+    return gt_align_up(most, 64);
 }
 
 /* A table is the same functions on every path (each looks the path up when it runs); only what it calls itself
@@ -47,14 +34,14 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .norm_rope_bwd = gt_norm_rope_bwd_cpu_##suffix,                                                                \
         .attention = gt_attention_cpu_##suffix,                                                                        \
         .attention_bwd = gt_attention_bwd_cpu_##suffix,                                                                \
-        .attention_bwd_buffer_bytes = gt_attention_bwd_cpu_buffer_bytes,                                               \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_cpu,                                               \
         .geglu = gt_geglu_cpu_##suffix,                                                                                \
         .geglu_bwd = gt_geglu_bwd_cpu_##suffix,                                                                        \
         .dropout = gt_dropout_cpu_##suffix,                                                                            \
         .cast = gt_cast_cpu_##suffix,                                                                                  \
         .gather_rows = gt_gather_rows_cpu_##suffix,                                                                    \
-        .scatter_rows = gt_scatter_rows,                                                                               \
-        .head_buffer_bytes = gt_head_buffer_bytes_cpu_##suffix,                                                        \
+        .scatter_rows = gt_scatter_rows_cpu,                                                                           \
+        .head_buffer_bytes = gt_head_buffer_bytes_cpu,                                                                 \
         .head_loss = gt_head_loss_cpu_##suffix,                                                                        \
         .head_logits = gt_head_logits_cpu_##suffix,                                                                    \
         .adamw = gt_adamw_cpu,                                                                                         \

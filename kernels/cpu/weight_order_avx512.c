@@ -1,4 +1,4 @@
-#include "weight_order.h"
+#include "weight_order_avx512.h"
 
 #include <immintrin.h>
 

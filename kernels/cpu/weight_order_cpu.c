@@ -1,12 +1,12 @@
-/* Strips of 16 rows by at most 1,024 columns are decoded into the worker's scratch, which the first cache holds, and
- * written from there to their places. */
-#include "weight_order.h"
+#include "weight_order_cpu.h"
 
-#include "decode.h"
+#include "cpu_kernels.h"
 #include "onednn.h"
-#include "task_error.h"
+#include "weight_order_avx512.h"
 
-enum { PIECE = 1024 }; /* columns: a multiple of every format's block */
+/* Strips of 16 rows by at most so many columns are decoded into the worker's scratch, which the first cache holds, and
+ * written from there to their places. */
+enum { PIECE = 1024 }; /* a multiple of every format's block */
 
 typedef struct {
     gt_exec *x;
@@ -22,7 +22,7 @@ bool gt_weight_is_packed(gt_dtype act, int rows, int cols, gt_weight_order order
            gt_onednn_blocks();
 }
 
-size_t gt_decode_weight_cpu_scratch(void)
+size_t gt_decode_weight_scratch_cpu(void)
 {
     return (size_t)GT_STRIP * PIECE * sizeof(uint16_t);
 }
@@ -35,7 +35,7 @@ static void strip(void *context, int task, int worker)
     const size_t wide = cols - col < PIECE ? cols - col : PIECE;
     uint16_t *values = gt_exec_scratch(j->x, worker);
     for (size_t i = 0; i < GT_STRIP; i++)
-        gt_decode_cpu_span_bf16(values + i * wide, j->m, (row + i) * cols + col, wide);
+        gt_decode_span_cpu_bf16(values + i * wide, j->m, (row + i) * cols + col, wide);
     if (j->forward) {
         uint16_t *out = j->out + row / GT_BLOCK_COLS * cols * GT_BLOCK_COLS + col / GT_BLOCK_ROWS * GT_BLOCK;
         gt_pack_forward_avx512(out + row % GT_BLOCK_COLS * 2, values, (int)wide);
@@ -56,9 +56,9 @@ gt_status gt_decode_weight_cpu_bf16(gt_exec *x, void *out, const gt_matrix *m, g
 {
     if (!gt_weight_is_packed(GT_BF16, m->rows, m->cols, order)) return gt_decode_cpu_bf16(x, out, m, 0, m->rows);
     GT_TRY(gt_decode_check(m, 0, m->rows));
-    if (x->scratch_stride < gt_decode_weight_cpu_scratch())
+    if (x->scratch_stride < gt_decode_weight_scratch_cpu())
         return GT_FAIL(GT_ERR_ARG, "%zu bytes of scratch a worker; decoding a weight needs %zu", x->scratch_stride,
-                       gt_decode_weight_cpu_scratch());
+                       gt_decode_weight_scratch_cpu());
     job j = {x, m, out, (m->cols + PIECE - 1) / PIECE, order == GT_ORDER_FORWARD};
     gt_pool_run(x->pool, m->rows / GT_STRIP * j.pieces, strip, &j);
     return GT_OK;

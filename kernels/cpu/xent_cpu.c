@@ -7,12 +7,12 @@
  * products take E as the left operand where they can, which spares repacking it. Floor: 4 rows V H operations, or one
  * read of E. The greatest logit's exponential is 1 without error, so a confident row's small gradient does not drown in
  * the rounding of the others to bf16. */
-#include "xent_cpu.h"
-
+#include "arena.h"
 #include "checked.h"
-#include "decode.h"
+#include "cpu_kernels.h"
 #include "onednn.h"
 #include "task_error.h"
+#include "xent_plan_cpu.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,6 +35,7 @@ static int pass_rows(int hidden)
     const long long fit = (long long)BUFFER / ((long long)SECTIONS * (long long)sizeof(float) * gt_max_int(hidden, 1));
     return (int)(fit > ROWS ? ROWS : fit < ROWS_MIN ? ROWS_MIN : fit / GT_HEAD_GROUP * GT_HEAD_GROUP);
 }
+
 static int padded_rows(int rows)
 {
     return (rows + 15) / 16 * 16;
@@ -48,33 +49,25 @@ typedef struct {
     int32_t *best;
 } partials;
 
-static size_t carve(partials *p, char *base, int rows, int hidden, int vocab)
+static partials carve(gt_cursor *c, int rows, int hidden, int vocab)
 {
     const size_t r = (size_t)padded_rows(gt_min_int(rows, pass_rows(hidden))), h = (size_t)hidden,
                  s = (size_t)sections_for(vocab);
-    const size_t bytes[] = {r * h * 4, s * r * 4, s * r * 4, s * r * h * 4, s * r * 8, s * r * 4};
-    size_t at[6], used = 0;
-    for (int i = 0; i < 6; i++) {
-        at[i] = used;
-        used += gt_align_up(bytes[i], 64);
-    }
-    if (base)
-        *p = (partials){base + at[0],
-                        (float *)(base + at[1]),
-                        (float *)(base + at[2]),
-                        (float *)(base + at[3]),
-                        (double *)(base + at[4]),
-                        (int32_t *)(base + at[5])};
-    return used;
+    partials p;
+    p.x = gt_cursor_take(c, r * h, sizeof(float));
+    p.most = gt_cursor_take(c, s * r, sizeof *p.most);
+    p.at_target = gt_cursor_take(c, s * r, sizeof *p.at_target);
+    p.vector = gt_cursor_take(c, s * r * h, sizeof *p.vector);
+    p.sum = gt_cursor_take(c, s * r, sizeof *p.sum);
+    p.best = gt_cursor_take(c, s * r, sizeof *p.best);
+    return p;
 }
 
-size_t gt_head_buffer_bytes_cpu_f32(int rows, int hidden, int vocab)
+size_t gt_head_buffer_bytes_cpu(int rows, int hidden, int vocab)
 {
-    return carve(NULL, NULL, rows, hidden, vocab);
-}
-size_t gt_head_buffer_bytes_cpu_bf16(int rows, int hidden, int vocab)
-{
-    return carve(NULL, NULL, rows, hidden, vocab);
+    gt_cursor c = {0};
+    carve(&c, rows, hidden, vocab);
+    return c.used;
 }
 
 typedef struct {
@@ -219,13 +212,13 @@ static gt_status head_loss(gt_exec *x, const gt_head_loss *l, gt_dtype act)
     head h = {.x = x, .h = l, .error = GT_TASK_ERROR_INIT};
     const int vocab = l->embed->rows;
     GT_TRY(gt_head_plan_make(&h.plan, x, l->embed, l->rows, l->hidden, l->target, act, l->buffer_bytes,
-                             gt_head_buffer_bytes_cpu_f32(l->rows, l->hidden, vocab)));
+                             gt_head_buffer_bytes_cpu(l->rows, l->hidden, vocab)));
     h.sections = sections_for(vocab);
     const size_t width = (size_t)l->hidden, bytes = gt_head_operand_bytes(&h.plan), act_bytes = act == GT_BF16 ? 2 : 4;
     for (h.row0 = 0; h.row0 < l->rows; h.row0 += h.rows) {
         h.rows = gt_min_int(pass_rows(l->hidden), l->rows - h.row0);
         h.padded = padded_rows(h.rows);
-        carve(&h.part, l->buffer, l->rows, l->hidden, vocab);
+        h.part = carve(&(gt_cursor){.base = l->buffer}, l->rows, l->hidden, vocab);
         gt_head_operands(&h.plan, h.part.x, (const char *)l->xf + (size_t)h.row0 * width * act_bytes,
                          (size_t)h.rows * width);
         memset((char *)h.part.x + (size_t)h.rows * width * bytes, 0, (size_t)(h.padded - h.rows) * width * bytes);

@@ -1,10 +1,10 @@
 /* xent_logits_cpu.c - logits of chosen rows, for generation and scoring. One row is a walk through E at the speed of
  * memory and skips the products' packing; more rows take a tile of E together. Tasks are tiles of the vocabulary. */
-#include "xent_cpu.h"
-
 #include "checked.h"
+#include "cpu_kernels.h"
 #include "onednn.h"
 #include "task_error.h"
+#include "xent_plan_cpu.h"
 
 #include <string.h>
 

@@ -1,46 +1,45 @@
-#include "xent_cpu.h"
+#include "xent_plan_cpu.h"
 
-#include "checked.h"
+#include "arena.h"
+#include "cpu_kernels.h"
 #include "cpu_path.h"
-#include "decode.h"
 #include "onednn.h"
 
 #include <string.h>
 
-static size_t carve(gt_head_scratch *s, char *base, int hidden)
+static gt_head_scratch carve(gt_cursor *c, int hidden)
 {
     const size_t tile = GT_HEAD_TILE * (size_t)hidden, z = GT_HEAD_TILE * GT_HEAD_GROUP;
-    const size_t bytes[] = {GT_ONEDNN_SCRATCH, tile * sizeof(float), tile * sizeof(uint16_t), z * sizeof(float),
-                            z * sizeof(float)};
-    size_t at[5], used = 0;
-    for (int i = 0; i < 5; i++) {
-        at[i] = used;
-        used += gt_align_up(bytes[i], 64);
-    }
-    if (base) *s = (gt_head_scratch){base + at[0], base + at[1], base + at[2], base + at[3], (float *)(base + at[4])};
-    return used;
+    gt_head_scratch s;
+    s.onednn = gt_cursor_take(c, 1, GT_ONEDNN_SCRATCH);
+    s.e = gt_cursor_take(c, tile, sizeof(float));
+    s.narrow = gt_cursor_take(c, tile, sizeof(uint16_t));
+    s.p = gt_cursor_take(c, z, sizeof(float));
+    s.z = gt_cursor_take(c, z, sizeof *s.z);
+    return s;
 }
 
-size_t gt_head_cpu_scratch(int hidden)
+size_t gt_head_scratch_cpu(int hidden)
 {
-    return carve(NULL, NULL, hidden);
+    gt_cursor c = {0};
+    carve(&c, hidden);
+    return c.used;
 }
 
 gt_head_scratch gt_head_scratch_of(const gt_exec *x, int worker, int hidden)
 {
-    gt_head_scratch s;
-    carve(&s, gt_exec_scratch(x, worker), hidden);
-    return s;
+    gt_cursor c = {.base = gt_exec_scratch(x, worker)};
+    return carve(&c, hidden);
 }
 
 gt_status gt_head_plan_make(gt_head_plan *p, const gt_exec *x, const gt_matrix *embed, int rows, int hidden,
                             const int32_t *target, gt_dtype act, size_t buffer_bytes, size_t need)
 {
     GT_TRY(gt_head_check(embed, rows, hidden, target, buffer_bytes, need));
-    if (x->scratch_stride < gt_head_cpu_scratch(hidden))
+    if (x->scratch_stride < gt_head_scratch_cpu(hidden))
         return GT_FAIL(GT_ERR_ARG,
                        "%zu bytes of scratch a worker; a head of width %d needs %zu (gt_kernels.scratch_bytes)",
-                       x->scratch_stride, hidden, gt_head_cpu_scratch(hidden));
+                       x->scratch_stride, hidden, gt_head_scratch_cpu(hidden));
     *p =
         (gt_head_plan){.embed = embed,
                        .act = act,
@@ -67,11 +66,11 @@ const void *gt_head_tile(const gt_head_plan *p, int v0, int count, const gt_head
         if (p->operand == p->act) return at;
         gt_head_operands(p, s->e, at, n);
     } else if (p->act == GT_F32)
-        gt_decode_cpu_span_f32(s->e, p->embed, first, n);
+        gt_decode_span_cpu_f32(s->e, p->embed, first, n);
     else if (p->operand == GT_BF16)
-        gt_decode_cpu_span_bf16(s->e, p->embed, first, n);
+        gt_decode_span_cpu_bf16(s->e, p->embed, first, n);
     else {
-        gt_decode_cpu_span_bf16(s->narrow, p->embed, first, n);
+        gt_decode_span_cpu_bf16(s->narrow, p->embed, first, n);
         gt_head_operands(p, s->e, s->narrow, n);
     }
     return s->e;

@@ -1,4 +1,6 @@
-#include "adamw.h"
+/* docs/model/lora.md section 10 element by element, in double. p loses its decay before m and v move, which is what
+ * makes the decay decoupled; each of m, v and p is rounded once, when it is stored, and p reads them rounded. */
+#include "ref_kernels.h"
 
 #include <math.h>
 

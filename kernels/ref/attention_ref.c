@@ -1,6 +1,7 @@
-#include "attention.h"
-
+/* The eager formula over whole rows of scores, nothing tiled. Forward a task is one query and head; backward it is one
+ * document and kv head with its queries in order, so that dk and dv are sums in one order whatever the threads. */
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 
@@ -108,7 +109,7 @@ static void backward_head(void *context, int kv_head, int worker)
         }
 }
 
-size_t gt_attention_ref_scratch(int tokens, int head_dim)
+size_t gt_attention_scratch_ref(int tokens, int head_dim)
 {
     return 2 * (size_t)tokens * ((size_t)head_dim + 1) * sizeof(double);
 }
@@ -120,7 +121,7 @@ static gt_status check(const gt_exec *x, const gt_attn *a, bool backward)
                        a->kv_heads, a->head_dim);
     for (int i = 0; i < a->span_count; i++) {
         const gt_attn_span *s = &a->span[i];
-        size_t need = backward ? gt_attention_ref_scratch(s->kv.len, a->head_dim) : (size_t)s->kv.len * sizeof(double);
+        size_t need = backward ? gt_attention_scratch_ref(s->kv.len, a->head_dim) : (size_t)s->kv.len * sizeof(double);
         if (need > x->scratch_stride)
             return GT_FAIL(GT_ERR_ARG, "attention over %d keys needs %zu bytes of scratch a worker, there are %zu",
                            s->kv.len, need, x->scratch_stride);

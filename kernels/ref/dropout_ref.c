@@ -1,6 +1,7 @@
-#include "dropout.h"
-
+/* The mask is never stored: each element asks the counter-based generator again, so this file and any backend agree as
+ * soon as they agree on the key and the column. */
 #include "ref_access.h"
+#include "ref_kernels.h"
 #include "rng.h"
 
 typedef struct {
@@ -26,20 +27,6 @@ static void dropout_row(void *context, int row, int worker)
         if (j->accumulate) v += gt_ref_get(j->y_dtype, j->y, i);
         gt_ref_put(j->y_dtype, j->y, i, v);
     }
-}
-
-gt_status gt_dropout_check(gt_dtype act, gt_dtype y_dtype, bool accumulate, gt_dtype in_dtype, float p,
-                           uint64_t *threshold, bool *drop_all)
-{
-    if (!(p >= 0)) return GT_FAIL(GT_ERR_ARG, "dropout of %g; expected 0 to 1", (double)p);
-    if ((y_dtype != act && y_dtype != GT_F32) || (in_dtype != act && in_dtype != GT_F32))
-        return GT_FAIL(GT_ERR_ARG, "dropout from %s to %s; expected %s or F32", gt_dtype_name(in_dtype),
-                       gt_dtype_name(y_dtype), gt_dtype_name(act));
-    if (accumulate && y_dtype != GT_F32)
-        return GT_FAIL(GT_ERR_ARG, "dropout accumulates into %s; expected F32", gt_dtype_name(y_dtype));
-    *drop_all = p >= 1;
-    *threshold = *drop_all ? 0 : (uint64_t)((double)p * 0x1p64); /* exact but for p below 2^-40 */
-    return GT_OK;
 }
 
 static gt_status dropout(gt_dtype act, gt_exec *x, void *y, gt_dtype y_dtype, bool accumulate, const void *in,

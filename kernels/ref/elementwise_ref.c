@@ -1,6 +1,7 @@
-#include "elementwise.h"
-
+/* Copies between dtypes and between rows. Nothing is summed here but one float32 term an element, so every backend must
+ * give these very bits. */
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 #include <string.h>
 
@@ -20,14 +21,6 @@ static void cast_chunk(void *context, int task, int worker)
     size_t begin = (size_t)task * CHUNK, end = j->count - begin < CHUNK ? j->count : begin + CHUNK;
     for (size_t i = begin; i < end; i++)
         gt_ref_put(j->y_dtype, j->y, (ptrdiff_t)i, gt_ref_get(j->in_dtype, j->in, (ptrdiff_t)i));
-}
-
-gt_status gt_cast_check(gt_dtype act, gt_dtype y_dtype, gt_dtype in_dtype)
-{
-    if ((y_dtype != act && y_dtype != GT_F32) || (in_dtype != act && in_dtype != GT_F32))
-        return GT_FAIL(GT_ERR_ARG, "cast from %s to %s; expected %s or F32", gt_dtype_name(in_dtype),
-                       gt_dtype_name(y_dtype), gt_dtype_name(act));
-    return GT_OK;
 }
 
 static gt_status cast(gt_dtype act, gt_exec *x, void *y, gt_dtype y_dtype, const void *in, gt_dtype in_dtype,
@@ -55,38 +48,21 @@ static void gather_row(void *context, int i, int worker)
     memcpy(j->y + (size_t)i * j->bytes, j->in + (size_t)j->row[i] * j->bytes, j->bytes);
 }
 
-gt_status gt_gather_bytes(gt_exec *x, void *y, const void *in, const int32_t *row, int n, size_t row_bytes)
+static gt_status gather(gt_dtype act, gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols)
 {
-    for (int i = 0; i < n; i++)
-        if (row[i] < 0) return GT_FAIL(GT_ERR_ARG, "gathers row %d", (int)row[i]);
-    gather_job j = {y, in, row, row_bytes};
+    GT_TRY(gt_gather_check(row, n));
+    gather_job j = {y, in, row, (size_t)cols * gt_ref_size(act)};
     gt_pool_run(x->pool, n, gather_row, &j);
     return GT_OK;
 }
 
-typedef struct {
-    float *dst;
-    const float *src;
-    const int32_t *row;
-    int cols;
-} scatter_job;
-
-static void scatter_row(void *context, int i, int worker)
+gt_status gt_scatter_rows_ref(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n,
+                              int cols)
 {
-    (void)worker;
-    const scatter_job *j = context;
-    float *dst = j->dst + (ptrdiff_t)j->row[i] * j->cols;
-    const float *src = j->src + (ptrdiff_t)i * j->cols;
-    for (int c = 0; c < j->cols; c++) dst[c] += src[c];
-}
-
-gt_status gt_scatter_rows(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n, int cols)
-{
+    (void)x;
+    GT_TRY(gt_scatter_check(row, n, dst_rows));
     for (int i = 0; i < n; i++)
-        if (row[i] < 0 || row[i] >= dst_rows)
-            return GT_FAIL(GT_ERR_ARG, "scatters to row %d of %d", (int)row[i], dst_rows);
-    scatter_job j = {dst, src, row, cols};
-    gt_pool_run(x->pool, n, scatter_row, &j);
+        for (int c = 0; c < cols; c++) dst[(ptrdiff_t)row[i] * cols + c] += src[(ptrdiff_t)i * cols + c];
     return GT_OK;
 }
 
@@ -98,6 +74,6 @@ gt_status gt_scatter_rows(gt_exec *x, float *dst, int dst_rows, const float *src
     }                                                                                                                  \
     gt_status gt_gather_rows_ref_##suffix(gt_exec *x, void *y, const void *in, const int32_t *row, int n, int cols)    \
     {                                                                                                                  \
-        return gt_gather_bytes(x, y, in, row, n, (size_t)cols * gt_ref_size(type));                                    \
+        return gather(type, x, y, in, row, n, cols);                                                                   \
     }
 GT_REF_EACH(INSTANCE)

@@ -1,6 +1,7 @@
-#include "matmul.h"
-
+/* Sums over k in ascending order in double, C rounded once. A weight is read as row-major whatever order it was asked
+ * for: decode_weight of this backend writes no other. */
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 /* A task makes a tile of C; operands pass through double tiles so that the conversion is not in the inner loop. */
 enum { TILE_M = 8, TILE_N = 64, TILE_K = 64 };

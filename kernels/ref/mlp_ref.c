@@ -1,6 +1,6 @@
-#include "mlp.h"
-
+/* gelu by tanh in double. In between only gelu(gate) is rounded, forward and backward alike: the eager path stores it. */
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -1,6 +1,7 @@
-#include "norm.h"
+#include "norm_ref.h"
 
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 
@@ -14,14 +15,14 @@ typedef struct {
     double eps;
 } job;
 
-static double inverse_rms(const job *j, ptrdiff_t at)
+double gt_ref_inverse_rms(gt_dtype act, const void *in, ptrdiff_t at, int cols, double eps)
 {
     double sum = 0;
-    for (int c = 0; c < j->cols; c++) {
-        double v = gt_ref_get(j->act, j->in, at + c);
+    for (int c = 0; c < cols; c++) {
+        double v = gt_ref_get(act, in, at + c);
         sum += v * v;
     }
-    return 1.0 / sqrt(sum / j->cols + j->eps);
+    return 1.0 / sqrt(sum / cols + eps);
 }
 
 static void norm_row(void *context, int task, int worker)
@@ -29,7 +30,7 @@ static void norm_row(void *context, int task, int worker)
     (void)worker;
     const job *j = context;
     ptrdiff_t at = (ptrdiff_t)task * j->cols;
-    double r = inverse_rms(j, at);
+    double r = gt_ref_inverse_rms(j->act, j->in, at, j->cols, j->eps);
     for (int c = 0; c < j->cols; c++) {
         double y = gt_ref_get(j->act, j->in, at + c) * r * (double)j->g[c];
         if (j->base) y = gt_ref_get(j->act, j->base, at + c) + gt_ref_round(j->act, y);
@@ -42,7 +43,7 @@ static void norm_bwd_row(void *context, int task, int worker)
     (void)worker;
     const job *j = context;
     ptrdiff_t at = (ptrdiff_t)task * j->cols;
-    double r = inverse_rms(j, at), mean = 0;
+    double r = gt_ref_inverse_rms(j->act, j->in, at, j->cols, j->eps), mean = 0;
     for (int c = 0; c < j->cols; c++)
         mean += gt_ref_get(j->dy_dtype, j->dy, at + c) * (double)j->g[c] * gt_ref_get(j->act, j->in, at + c) * r;
     mean /= j->cols;
@@ -52,16 +53,6 @@ static void norm_bwd_row(void *context, int task, int worker)
         if (j->accumulate) dx += gt_ref_get(j->dx_dtype, j->out, at + c);
         gt_ref_put(j->dx_dtype, j->out, at + c, dx);
     }
-}
-
-gt_status gt_rmsnorm_bwd_check(gt_dtype act, gt_dtype dx_dtype, bool accumulate, gt_dtype dy_dtype)
-{
-    if ((dx_dtype != act && dx_dtype != GT_F32) || (dy_dtype != act && dy_dtype != GT_F32))
-        return GT_FAIL(GT_ERR_ARG, "norm backward from %s to %s; expected %s or F32", gt_dtype_name(dy_dtype),
-                       gt_dtype_name(dx_dtype), gt_dtype_name(act));
-    if (accumulate && dx_dtype != GT_F32)
-        return GT_FAIL(GT_ERR_ARG, "norm backward accumulates into %s; expected F32", gt_dtype_name(dx_dtype));
-    return GT_OK;
 }
 
 #define INSTANCE(suffix, type)                                                                                         \

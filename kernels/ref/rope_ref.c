@@ -1,8 +1,8 @@
-#include "rope.h"
-
+/* The norm's output is rounded before the rotation and each product of the rotation before the sum, because the eager
+ * path stores all of them in act; backward, nothing in between is rounded. */
+#include "norm_ref.h"
 #include "ref_access.h"
-
-#include <math.h>
+#include "ref_kernels.h"
 
 typedef struct {
     gt_dtype act;
@@ -15,16 +15,6 @@ typedef struct {
     double eps;
 } job;
 
-static double inverse_rms(const job *j, ptrdiff_t at)
-{
-    double sum = 0;
-    for (int c = 0; c < j->d; c++) {
-        double v = gt_ref_get(j->act, j->in, at + c);
-        sum += v * v;
-    }
-    return 1.0 / sqrt(sum / j->d + j->eps);
-}
-
 static void rotate_token(void *context, int token, int worker)
 {
     (void)worker;
@@ -34,7 +24,7 @@ static void rotate_token(void *context, int token, int worker)
     const float *cos = j->cos + (ptrdiff_t)j->pos[token] * half, *sin = j->sin + (ptrdiff_t)j->pos[token] * half;
     for (int h = 0; h < j->heads; h++) {
         ptrdiff_t at = token * j->in_stride + (ptrdiff_t)h * j->d, to = token * j->out_stride + (ptrdiff_t)h * j->d;
-        double r = inverse_rms(j, at);
+        double r = gt_ref_inverse_rms(t, j->in, at, j->d, j->eps);
         for (int i = 0; i < half; i++) {
             double a = gt_ref_round(t, gt_ref_get(t, j->in, at + i) * r * (double)j->g[i]);
             double b = gt_ref_round(t, gt_ref_get(t, j->in, at + half + i) * r * (double)j->g[half + i]);
@@ -55,7 +45,7 @@ static void rotate_token_back(void *context, int token, int worker)
     for (int h = 0; h < j->heads; h++) {
         ptrdiff_t at = token * j->in_stride + (ptrdiff_t)h * j->d, to = token * j->out_stride + (ptrdiff_t)h * j->d;
         ptrdiff_t from = token * j->dy_stride + (ptrdiff_t)h * j->d;
-        double r = inverse_rms(j, at), mean = 0;
+        double r = gt_ref_inverse_rms(t, j->in, at, j->d, j->eps), mean = 0;
         for (int pass = 0; pass < 2; pass++) { /* the mean over d first, then the gradient pair by pair */
             for (int i = 0; i < half; i++) {
                 double c = cos[i], s = sin[i];
@@ -76,7 +66,7 @@ static void rotate_token_back(void *context, int token, int worker)
 
 static gt_status run(gt_exec *x, const job *j, int n, gt_task task)
 {
-    if (j->d < 2 || j->d % 2 != 0) return GT_FAIL(GT_ERR_ARG, "rotation of heads of %d; expected an even width", j->d);
+    GT_TRY(gt_norm_rope_check(j->d));
     job copy = *j;
     gt_pool_run(x->pool, n, task, &copy);
     return GT_OK;

@@ -1,26 +1,13 @@
 #include "table_ref.h"
 
-#include "adamw.h"
-#include "attention.h"
 #include "checked.h"
-#include "decode.h"
-#include "dropout.h"
-#include "elementwise.h"
-#include "embed.h"
-#include "matmul.h"
-#include "mlp.h"
-#include "norm.h"
-#include "reduce.h"
 #include "ref_access.h"
-#include "rope.h"
-#include "weight_order.h"
-#include "xent.h"
+#include "ref_kernels.h"
 
-/* A row of the embedding in double for the head, a document's scores and key gradients for attention. */
 static size_t scratch_bytes(const gt_kernel_dims *d)
 {
-    size_t head = (size_t)d->hidden * sizeof(double), attention = gt_attention_ref_scratch(d->max_tokens, d->head_dim);
-    return gt_align_up(gt_max_size(head, attention), 64);
+    return gt_align_up(
+        gt_max_size(gt_head_scratch_ref(d->hidden), gt_attention_scratch_ref(d->max_tokens, d->head_dim)), 64);
 }
 
 /* A slot a line. */
@@ -42,16 +29,16 @@ static size_t scratch_bytes(const gt_kernel_dims *d)
         .norm_rope_bwd = gt_norm_rope_bwd_ref_##suffix,                                                                \
         .attention = gt_attention_ref_##suffix,                                                                        \
         .attention_bwd = gt_attention_bwd_ref_##suffix,                                                                \
+        .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_ref,                                               \
         .geglu = gt_geglu_ref_##suffix,                                                                                \
         .geglu_bwd = gt_geglu_bwd_ref_##suffix,                                                                        \
         .dropout = gt_dropout_ref_##suffix,                                                                            \
         .cast = gt_cast_ref_##suffix,                                                                                  \
         .gather_rows = gt_gather_rows_ref_##suffix,                                                                    \
-        .scatter_rows = gt_scatter_rows,                                                                               \
-        .attention_bwd_buffer_bytes = gt_attention_bwd_buffer_bytes_ref,   \
-        .head_buffer_bytes = gt_head_buffer_bytes_ref,                                                                 \
+        .scatter_rows = gt_scatter_rows_ref,                                                                           \
         .head_loss = gt_head_loss_ref_##suffix,                                                                        \
         .head_logits = gt_head_logits_ref_##suffix,                                                                    \
+        .head_buffer_bytes = gt_head_buffer_bytes_ref,                                                                 \
         .adamw = gt_adamw_ref,                                                                                         \
         .fix_add = gt_fix_add_ref,                                                                                     \
         .fix_get = gt_fix_get_ref,                                                                                     \

@@ -1,4 +1,4 @@
-/* table_ref.h - the backend `ref`: plain C, double accumulation, one thread; the arbiter that every other backend
+/* table_ref.h - the backend `ref`: plain C, double accumulation; the arbiter that every other backend
  * answers to. F32, BF16 and, for finite differences, F64. */
 #ifndef GT_TABLE_REF_H
 #define GT_TABLE_REF_H

@@ -1,8 +1,7 @@
-#include "xent.h"
-
+/* The head by the definition: all logits of a chunk of rows, then their softmax. */
 #include "checked.h"
-#include "decode.h"
 #include "ref_access.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 
@@ -26,6 +25,11 @@ size_t gt_head_buffer_bytes_ref(int rows, int hidden, int vocab)
     return chunk * ((size_t)vocab + PARTS * (size_t)hidden) * sizeof(double);
 }
 
+size_t gt_head_scratch_ref(int hidden)
+{
+    return (size_t)hidden * sizeof(double);
+}
+
 static void part_range(const job *j, int part, int *begin, int *end)
 {
     *begin = (int)((int64_t)j->embed->rows * part / PARTS);
@@ -35,7 +39,7 @@ static void part_range(const job *j, int part, int *begin, int *end)
 /* Row v of E, rounded to act, in double. */
 static void embedding_row(const job *j, int v, double *e)
 {
-    gt_decode_ref_span(e, j->embed, (size_t)v * (size_t)j->hidden, (size_t)j->hidden);
+    gt_decode_exact(e, j->embed, (size_t)v * (size_t)j->hidden, (size_t)j->hidden);
     for (int c = 0; c < j->hidden; c++) {
         if (j->act == GT_BF16)
             e[c] = gt_ref_round(GT_BF16, e[c]);
@@ -93,30 +97,14 @@ static void row_loss(double *z, int vocab, int target, double *loss, int32_t *ar
     for (int v = 0; v < vocab; v++) z[v] = exp(z[v] - lse) - (v == target ? 1 : 0);
 }
 
-gt_status gt_head_check(const gt_matrix *embed, int rows, int hidden, const int32_t *target, size_t buffer_bytes,
-                        size_t need)
-{
-    GT_TRY(gt_decode_check(embed, 0, 0));
-    if (embed->cols != hidden)
-        return GT_FAIL(GT_ERR_ARG, "head of width %d over an embedding of width %d", hidden, embed->cols);
-    if (embed->rows < 1 && rows > 0) return GT_FAIL(GT_ERR_ARG, "head over an empty vocabulary");
-    for (int i = 0; target && i < rows; i++)
-        if (target[i] < 0 || target[i] >= embed->rows)
-            return GT_FAIL(GT_ERR_ARG, "target %d is id %d; the vocabulary has ids 0 to %d", i, (int)target[i],
-                           embed->rows - 1);
-    if (buffer_bytes < need)
-        return GT_FAIL(GT_ERR_ARG, "head buffer of %zu bytes; %d rows need %zu", buffer_bytes, rows, need);
-    return GT_OK;
-}
-
 static gt_status check(gt_exec *x, const gt_matrix *embed, int rows, int hidden, const int32_t *target,
                        size_t buffer_bytes)
 {
     GT_TRY(
         gt_head_check(embed, rows, hidden, target, buffer_bytes, gt_head_buffer_bytes_ref(rows, hidden, embed->rows)));
-    if ((size_t)hidden * sizeof(double) > x->scratch_stride)
+    if (gt_head_scratch_ref(hidden) > x->scratch_stride)
         return GT_FAIL(GT_ERR_ARG, "head of width %d needs %zu bytes of scratch a worker, there are %zu", hidden,
-                       (size_t)hidden * sizeof(double), x->scratch_stride);
+                       gt_head_scratch_ref(hidden), x->scratch_stride);
     return GT_OK;
 }
 

@@ -1,8 +1,8 @@
 #include "testing.h"
 
-#include "attention.h"
-#include "attention_memory_cpu.h"
 #include "checked.h"
+#include "cpu_kernels.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -185,8 +185,8 @@ static void run(const problem *p, result *r, bool ref, int threads, bool train)
         rows += s->doc[i].q_len;
     }
     x.scratch_stride =
-        gt_align_up(ref ? gt_attention_ref_scratch(longest, s->d)
-                        : gt_max_size(gt_attention_cpu_scratch(longest, s->d), gt_attention_bwd_cpu_scratch(s->d)),
+        gt_align_up(ref ? gt_attention_scratch_ref(longest, s->d)
+                        : gt_max_size(gt_attention_scratch_cpu(longest, s->d), gt_attention_bwd_scratch_cpu(s->d)),
                     64);
     x.scratch = aligned_alloc(64, x.scratch_stride * (size_t)threads);
     assert_ok(gt_pool_create(&x.pool, threads));
@@ -198,7 +198,7 @@ static void run(const problem *p, result *r, bool ref, int threads, bool train)
     if (train) {
         const gt_kernel_dims dims = {.heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->d, .max_tokens = rows};
         gt_attn_grad g = {.fwd = a, .d_o = p->d_o, .dq = r->dq, .dk = r->dk, .dv = r->dv};
-        g.buffer_bytes = gt_attention_bwd_cpu_buffer_bytes(&dims);
+        g.buffer_bytes = gt_attention_bwd_buffer_bytes_cpu(&dims);
         g.buffer = aligned_alloc(64, gt_align_up(g.buffer_bytes + 64, 64));
         memset(g.buffer, 0xff, g.buffer_bytes); /* NaN: nothing may be read that was not written */
         if (p->act == GT_BF16)
@@ -338,7 +338,7 @@ static void too_little_memory_is_refused(void **state)
     gt_exec x = {.scratch_stride = 64};
     gt_attn a = call(&p, &r);
     assert_fails(gt_attention_cpu_bf16(&x, &a), GT_ERR_ARG, "scratch");
-    x.scratch_stride = gt_attention_bwd_cpu_scratch(64);
+    x.scratch_stride = gt_attention_bwd_scratch_cpu(64);
     gt_attn_grad g = {.fwd = a, .d_o = p.d_o, .dq = r.dq, .dk = r.dk, .dv = r.dv};
     assert_fails(gt_attention_bwd_cpu_bf16(&x, &g), GT_ERR_ARG, "buffer");
     a.heads = 3;

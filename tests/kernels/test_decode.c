@@ -3,7 +3,7 @@
 
 #include "kernel_case.h"
 
-#include "decode.h"
+#include "cpu_kernels.h"
 #include "nf4.h"
 #include "rng.h"
 
@@ -114,9 +114,9 @@ static void spans_are_the_same_elements(void **state)
         double want[512];
         float got[512];
         uint16_t word[512];
-        gt_decode_ref_span(want, &m, 768, 512);
-        gt_decode_cpu_span_f32(got, &m, 768, 512);
-        gt_decode_cpu_span_bf16(word, &m, 768, 512);
+        gt_decode_exact(want, &m, 768, 512);
+        gt_decode_span_cpu_f32(got, &m, 768, 512);
+        gt_decode_span_cpu_bf16(word, &m, 768, 512);
         for (int i = 0; i < 512; i++) {
             assert_close(got[i], want[i], 0);
             assert_close(gt_bf16_to_f32(word[i]), want[i], 0);
@@ -132,7 +132,7 @@ static void known_blocks_have_the_values_of_the_definition(void **state)
     uint8_t q5[22] = {0x00, 0x38, 0x01, 0, 0, 0, 0x93};
     gt_matrix m = {.data = q5, .dtype = GT_Q5_0, .rows = 1, .cols = 32};
     float v[32];
-    gt_decode_cpu_span_f32(v, &m, 0, 32);
+    gt_decode_span_cpu_f32(v, &m, 0, 32);
     assert_close(v[0], 0.5 * (19 - 16), 0);
     assert_close(v[16], 0.5 * (9 - 16), 0);
     /* NF4 with absmax 0.984375 of docs/model/quant.md section 8: its first bytes and values */
@@ -142,7 +142,7 @@ static void known_blocks_have_the_values_of_the_definition(void **state)
     n.absmax = absmax;
     n.round_to = GT_BF16;
     uint16_t word[64];
-    gt_decode_cpu_span_bf16(word, &n, 0, 64);
+    gt_decode_span_cpu_bf16(word, &n, 0, 64);
     for (int i = 0; i < 8; i++) assert_int_equal(word[i], i < 5 ? 0xbf7c : 0xbf2f);
 }
 

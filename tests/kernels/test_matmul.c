@@ -1,10 +1,9 @@
 #include "testing.h"
 
 #include "arena.h"
-#include "matmul.h"
+#include "cpu_kernels.h"
 #include "onednn.h"
-#include "matmul_cpu.h"
-#include "weight_order.h"
+#include "weight_order_cpu.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,7 +39,7 @@ static runner runner_new(int threads)
     runner r = {0};
     assert_ok(gt_pool_create(&r.pool, threads));
     r.x.pool = r.pool;
-    r.x.scratch_stride = (gt_gemm_cpu_scratch() + 63) & ~(size_t)63;
+    r.x.scratch_stride = (gt_gemm_scratch_cpu() + 63) & ~(size_t)63;
     r.x.scratch = aligned_alloc(64, r.x.scratch_stride * (size_t)threads);
     assert_non_null(r.x.scratch);
     return r;

@@ -4,9 +4,6 @@
 
 #include "kernel_case.h"
 
-#include "attention.h"
-#include "xent.h"
-
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 #include "testing.h"
 
 #include "checked.h"
-#include "xent.h"
-#include "xent_cpu.h"
+#include "cpu_kernels.h"
+#include "ref_kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -104,15 +104,15 @@ static head head_of(gt_dtype act, bool ref)
     if (ref)
         return act == GT_BF16 ? (head){gt_head_loss_ref_bf16, gt_head_logits_ref_bf16, gt_head_buffer_bytes_ref}
                               : (head){gt_head_loss_ref_f32, gt_head_logits_ref_f32, gt_head_buffer_bytes_ref};
-    return act == GT_BF16 ? (head){gt_head_loss_cpu_bf16, gt_head_logits_cpu_bf16, gt_head_buffer_bytes_cpu_bf16}
-                          : (head){gt_head_loss_cpu_f32, gt_head_logits_cpu_f32, gt_head_buffer_bytes_cpu_f32};
+    return act == GT_BF16 ? (head){gt_head_loss_cpu_bf16, gt_head_logits_cpu_bf16, gt_head_buffer_bytes_cpu}
+                          : (head){gt_head_loss_cpu_f32, gt_head_logits_cpu_f32, gt_head_buffer_bytes_cpu};
 }
 
 static void run(const problem *p, result *r, bool ref, int threads)
 {
     const shape *s = p->s;
     const head h = head_of(p->act, ref);
-    gt_exec x = {.scratch_stride = gt_align_up(gt_head_cpu_scratch(s->hidden), 64)};
+    gt_exec x = {.scratch_stride = gt_align_up(gt_head_scratch_cpu(s->hidden), 64)};
     x.scratch = aligned_alloc(64, x.scratch_stride * (size_t)threads);
     assert_ok(gt_pool_create(&x.pool, threads));
     const size_t bytes = h.bytes(s->rows, s->hidden, s->vocab);
@@ -237,9 +237,9 @@ static void the_loss_alone_needs_neither_gradient_nor_argmax(void **state)
     problem p = problem_new(s, GT_BF16);
     result want = result_new(s), got = result_new(s);
     run(&p, &want, false, 1);
-    gt_exec x = {.scratch_stride = gt_align_up(gt_head_cpu_scratch(s->hidden), 64)};
+    gt_exec x = {.scratch_stride = gt_align_up(gt_head_scratch_cpu(s->hidden), 64)};
     x.scratch = aligned_alloc(64, x.scratch_stride);
-    const size_t bytes = gt_head_buffer_bytes_cpu_bf16(s->rows, s->hidden, s->vocab);
+    const size_t bytes = gt_head_buffer_bytes_cpu(s->rows, s->hidden, s->vocab);
     void *buffer = aligned_alloc(64, gt_align_up(bytes, 64));
     gt_head_loss l = {.xf = p.xf,
                       .rows = s->rows,

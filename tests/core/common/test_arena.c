@@ -91,6 +91,20 @@ static void an_empty_piece_and_an_empty_arena_are_fine(void **state)
     gt_arena_free(&a);
 }
 
+static void a_cursor_measures_what_it_carves(void **state)
+{
+    (void)state;
+    static const size_t count[] = {3, 0, 64, 65}, at[] = {0, 64, 64, 576};
+    _Alignas(64) static char memory[1152];
+    gt_cursor measure = {0}, real = {.base = memory};
+    for (int i = 0; i < 4; i++) {
+        assert_null(gt_cursor_take(&measure, count[i], 8));
+        assert_ptr_equal(gt_cursor_take(&real, count[i], 8), memory + at[i]);
+    }
+    assert_int_equal(measure.used, sizeof memory);
+    assert_int_equal(real.used, measure.used);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +113,7 @@ int main(void)
         cmocka_unit_test(a_push_that_does_not_fit_is_remembered),
         cmocka_unit_test(sizes_that_overflow_are_failures_not_small_blocks),
         cmocka_unit_test(an_empty_piece_and_an_empty_arena_are_fine),
+        cmocka_unit_test(a_cursor_measures_what_it_carves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

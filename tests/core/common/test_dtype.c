@@ -101,6 +101,16 @@ static void block_sizes_are_those_of_the_formats(void **state)
     }
 }
 
+static void weights_are_stored_in_floats_and_blocks_and_nothing_else(void **state)
+{
+    (void)state;
+    for (int t = -1; t < 64; t++) {
+        const bool wide = t == GT_F32 || t == GT_F16 || t == GT_BF16 || t == GT_F64;
+        const bool blocks = t == GT_NF4 || t == GT_FP4 || (t >= GT_Q4_0 && t <= GT_Q6_K);
+        if (gt_dtype_is_weight((gt_dtype)t) != (wide || blocks)) fail_msg("dtype %d", t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +120,7 @@ int main(void)
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(double_to_bf16_rounds_once),
         cmocka_unit_test(block_sizes_are_those_of_the_formats),
+        cmocka_unit_test(weights_are_stored_in_floats_and_blocks_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

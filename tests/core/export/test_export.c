@@ -19,7 +19,7 @@ static double *values_of(const gt_matrix *m)
 {
     const size_t n = (size_t)m->rows * (size_t)m->cols;
     double *v = malloc(n * sizeof *v);
-    gt_decode_ref_span(v, m, 0, n);
+    gt_decode_exact(v, m, 0, n);
     return v;
 }
 

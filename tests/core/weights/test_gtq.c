@@ -30,7 +30,7 @@ static float *values_of(const gt_matrix *m)
     for (size_t i = 0; i < n; i += 256) {
         double part[256];
         const size_t count = n - i < 256 ? n - i : 256;
-        gt_decode_ref_span(part, m, i, count);
+        gt_decode_exact(part, m, i, count);
         for (size_t j = 0; j < count; j++) v[i + j] = (float)part[j];
     }
     return v;

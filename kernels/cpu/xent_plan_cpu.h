@@ -1,14 +1,12 @@
-/* xent_cpu.h - what the cpu head's loss and logits share, and its memory; the operations are in xent.h. */
-#ifndef GT_XENT_CPU_H
-#define GT_XENT_CPU_H
+/* xent_plan_cpu.h - what the cpu head's loss and its logits share: tiles of E as operands of products, and a worker's
+ * scratch. */
+#ifndef GT_XENT_PLAN_CPU_H
+#define GT_XENT_PLAN_CPU_H
 
 #include "xent.h"
 #include "xent_tiles.h"
 
 enum { GT_HEAD_TILE = 256, GT_HEAD_GROUP = 64 }; /* rows of E a tile; rows of the batch multiplied with it at once */
-
-/* Bytes a worker needs for head_loss and head_logits. */
-size_t gt_head_cpu_scratch(int hidden);
 
 typedef struct {
     const gt_matrix *embed;
@@ -17,7 +15,7 @@ typedef struct {
     const gt_xent_tiles *tiles;
 } gt_head_plan;
 
-/* GT_ERR_ARG as gt_head_check, or less scratch than gt_head_cpu_scratch. */
+/* GT_ERR_ARG as gt_head_check, or less scratch than gt_head_scratch_cpu. */
 gt_status gt_head_plan_make(gt_head_plan *p, const gt_exec *x, const gt_matrix *embed, int rows, int hidden,
                             const int32_t *target, gt_dtype act, size_t buffer_bytes, size_t need);
 

@@ -1,12 +1,12 @@
-/* attention_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the products
+/* attention_tiles_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the products
  * and copies on one tile.
  *
  * A tile is up to 128 (query, head) rows of one document and one kv head: the heads that share the kv head lie under
  * one another, so that each key and value is multiplied with all of them at once. Keys come in runs of 64, 128 or 256
  * that begin at multiples of 64; only runs that some row of the tile sees are touched. Tiles and runs depend on shapes
  * only. */
-#ifndef GT_ATTENTION_CPU_H
-#define GT_ATTENTION_CPU_H
+#ifndef GT_ATTENTION_TILES_CPU_H
+#define GT_ATTENTION_TILES_CPU_H
 
 #include "attention.h"
 #include "attention_rows.h"
