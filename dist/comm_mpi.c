@@ -10,6 +10,7 @@
  * fails at once, and destroy leaves MPI alone, because MPI_Finalize would wait for the others. */
 #include "comm_fillings.h"
 
+#include "clock.h"
 #include "log.h"
 #include "signals.h"
 
@@ -53,13 +54,6 @@ typedef struct {
     double began;
 } mpi_data;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t); /* wall time may step */
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static gt_status mpi_check(int rc, const char *call)
 {
     if (rc == MPI_SUCCESS) return GT_OK;
@@ -95,7 +89,7 @@ static gt_status pause_between_looks(gt_comm *c, int look, bool arrival_wait)
     if (number)
         return GT_FAIL(GT_ERR_INTERRUPTED, "stopped by signal %d (%s) in collective %s", number, strsignal(number),
                        collective_name[m->mine.kind & 255]);
-    double waited = now() - m->began;
+    double waited = gt_clock() - m->began;
     if (waited > c->timeout_seconds) {
         char who[512] = "a rank that had arrived";
         if (arrival_wait) name_missing(c, who, sizeof who);
@@ -151,7 +145,7 @@ static gt_status arrive(gt_comm *c, collective kind, int root, size_t bytes)
         return GT_FAIL(GT_ERR_LOST, "collective %s after one that failed: the ranks are no longer in step",
                        collective_name[kind]);
     if (root < 0 || root >= c->size) return GT_FAIL(GT_ERR_ARG, "broadcast from rank %d of %d", root, c->size);
-    m->began = now();
+    m->began = gt_clock();
     m->mine = (arrival){m->number++, (uint64_t)kind | (uint64_t)root << 8, bytes};
     memset(m->arrived, 0, (size_t)c->size * sizeof *m->arrived);
     m->broken = true; /* until the end is reached */

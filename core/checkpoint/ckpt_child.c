@@ -1,6 +1,7 @@
 #include "ckpt_child.h"
 
 #include "checked.h"
+#include "clock.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -25,13 +26,6 @@ typedef struct {
     gt_error error;
 } head;
 _Static_assert(sizeof(head) <= HEAD, "the head has its page");
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Address space in use: the limit is on what is added to it. */
 static size_t address_space(void)
@@ -71,13 +65,13 @@ static void be_child(head *h, gt_status (*work)(void *, void *), void *context, 
 
 static gt_status wait_child(pid_t child, const char *what, double seconds, int *status)
 {
-    const double until = now() + seconds;
+    const double until = gt_clock() + seconds;
     for (;;) {
         pid_t p = waitpid(child, status, WNOHANG);
         if (p == child) return GT_OK;
         if (p < 0 && errno != EINTR) return GT_FAIL(GT_ERR_INTERNAL, "%s: waitpid: %s", what, strerror(errno));
         gt_status st = gt_signals_check();
-        if (st == GT_OK && now() > until)
+        if (st == GT_OK && gt_clock() > until)
             st = GT_FAIL(GT_ERR_DATA, "%s: not read within %.0f s; the file is damaged or its disk does not answer",
                          what, seconds);
         if (st != GT_OK) {

@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include "clock.h"
 #include "log.h"
 
 #include <math.h>
@@ -7,17 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 256 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool is_terminal(void)
 {
@@ -65,13 +58,13 @@ void gt_duration_text(char out[32], double seconds)
 
 void gt_progress_begin(gt_progress *p, const char *what, uint64_t total, const char *unit)
 {
-    *p = (gt_progress){.what = what, .unit = unit, .total = total, .began = now()};
+    *p = (gt_progress){.what = what, .unit = unit, .total = total, .began = gt_clock()};
     p->shown = p->began;
 }
 
 void gt_progress_at(gt_progress *p, uint64_t done)
 {
-    double t = now(), spent = t - p->began;
+    double t = gt_clock(), spent = t - p->began;
     bool terminal = is_terminal();
     if (spent < 2 || !gt_log_on(GT_INFO, "progress")) return;
     if (p->drawn && t - p->shown < (terminal ? 0.2 : 10)) return;
@@ -132,7 +125,7 @@ void gt_train_progress_show(gt_train_progress *p, const gt_train_line *l)
 {
     if (!gt_log_on(GT_INFO, "progress")) return;
     bool terminal = is_terminal(), finished = l->micro >= l->micros;
-    double since = now() - p->shown;
+    double since = gt_clock() - p->shown;
     if (terminal) {
         if (p->drawn && since < 0.1 && !(finished && l->step == l->steps)) return;
     } else if (finished) {
@@ -140,14 +133,14 @@ void gt_train_progress_show(gt_train_progress *p, const gt_train_line *l)
         if (l->step == p->shown_step || (since < 1 && !must)) return;
         p->shown_step = l->step;
     } else if (p->shown == 0) {
-        p->shown = now(); /* half a minute from the first call on */
+        p->shown = gt_clock(); /* half a minute from the first call on */
         return;
     } else if (since < 30)
         return;
     char text[LINE_BYTES];
     gt_train_line_text(text, sizeof text, l);
     draw(text, terminal);
-    p->shown = now();
+    p->shown = gt_clock();
     p->drawn = true;
 }
 

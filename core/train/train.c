@@ -1,15 +1,14 @@
 #include "train_run.h"
 
 #include "adapter.h"
+#include "clock.h"
 #include "log.h"
 #include "shard.h"
 #include "signals.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Starting adapters. */
@@ -78,16 +77,16 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
     for (int i = 0; i < w->micros; i++) {
         if (t->owner[i] != t->c->rank) continue;
         if ((*save_asked = gt_signals_save_asked())) return GT_OK;
-        const double begin = gt_train_clock();
+        const double begin = gt_clock();
         gt_micro_result r;
         GT_TRY(gt_trainer_micro(&t->t, i, w->micro[i].sample, w->micro[i].samples, epoch, &r));
         const double later = (double)(t->total_steps - t->step - 1) * w->micros / t->c->size;
         done++;
         gt_train_log_micro(t->log, t->step, done, mine, mine - done + later, r.tokens,
-                           micro_flops(t, &w->micro[i]).total, gt_train_clock() - begin);
-        if (t->r->save_minutes > 0 && gt_train_clock() - t->last_save > 60 * t->r->save_minutes) {
+                           micro_flops(t, &w->micro[i]).total, gt_clock() - begin);
+        if (t->r->save_minutes > 0 && gt_clock() - t->last_save > 60 * t->r->save_minutes) {
             GT_TRY(forgive_save(t, gt_train_save_alone(t, true), &t->failed_parts));
-            t->last_save = gt_train_clock();
+            t->last_save = gt_clock();
         }
     }
     *save_asked = gt_signals_save_asked();
@@ -152,7 +151,7 @@ typedef enum { GO_ON, SAVED_AND_LEAVE } outcome;
 
 static gt_status one_window(gt_train_run *t, outcome *what)
 {
-    const double begin = gt_train_clock();
+    const double begin = gt_clock();
     const int64_t epoch = t->step / t->windows_per_epoch;
     gt_window_rows w;
     GT_TRY(gt_loader_window(t->loader, epoch, t->step % t->windows_per_epoch, &w));
@@ -170,7 +169,7 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     gt_step_result r;
     if (st == GT_OK) st = gt_trainer_update(&t->t, t->c, gt_schedule_lr(&t->schedule, (long)t->step), &r);
     GT_TRY(st); /* of an update that was interrupted nothing is done yet */
-    return after_update(t, &r, &w, gt_train_clock() - begin);
+    return after_update(t, &r, &w, gt_clock() - begin);
 }
 
 /* What happens between windows. */
@@ -246,14 +245,14 @@ static gt_status train_all(gt_train_run *t, outcome *what)
 static void linger(const gt_train_run *t, double noticed)
 {
     const double until = noticed + 1.5;
-    while (t->c->size > 1 && gt_train_clock() < until) usleep(20000);
+    while (t->c->size > 1 && gt_clock() < until) usleep(20000);
 }
 
 /* Told to stop, wherever that met it: the state of the latest step and what this rank finished of the window in work
  * are kept, without a word with the other ranks. */
 static gt_status leave_at_once(gt_train_run *t)
 {
-    const double noticed = gt_train_clock();
+    const double noticed = gt_clock();
     gt_status saved = gt_train_save_alone(t, t->in_window);
     if (saved != GT_OK)
         gt_log(GT_ERROR, "train", "could not save on the way out: %s", gt_error_last()->message);
@@ -271,23 +270,6 @@ static gt_status finish(gt_train_run *t, double seconds)
     const double epoch = (double)t->step / (double)t->windows_per_epoch;
     GT_TRY(gt_comm_agree(t->c, gt_train_log_end(t->log, t->step, epoch, seconds, t->tokens_seen)));
     return gt_comm_agree(t->c, t->c->rank == 0 ? gt_run_done_write(t->r->output_dir, t->step) : GT_OK);
-}
-
-/* Seconds since this process was started: field 22 of its stat is in clock ticks since the machine's start. */
-static double process_age(void)
-{
-    char text[1024];
-    FILE *f = fopen("/proc/self/stat", "r");
-    if (!f) return NAN;
-    const size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n] = 0;
-    const char *p = strrchr(text, ')');
-    for (int field = 2; p && field < 22; field++) p = strchr(p + 1, ' ');
-    struct timespec now;
-    if (!p || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return NAN;
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
-           (double)strtoull(p, NULL, 10) / (double)sysconf(_SC_CLK_TCK);
 }
 
 static gt_status say_finished(const gt_train_run *t)
@@ -308,11 +290,11 @@ static gt_status run(gt_train_run *t)
     if (done) return say_finished(t);
     GT_TRY(gt_comm_agree(t->c, gt_train_log_open(&t->log, t->r->output_dir, t->c->rank, t->c->size, t->r->tensorboard,
                                                  t->resumed ? t->step : -1, t->total_steps)));
-    const double begin = t->last_save = gt_train_clock();
-    gt_log(GT_INFO, "train", "ready %.2f s after the start", process_age());
+    const double begin = t->last_save = gt_clock();
+    gt_log(GT_INFO, "train", "ready %.2f s after the start", gt_process_age());
     outcome what = GO_ON;
     gt_status st = train_all(t, &what);
-    if (st == GT_OK && what == GO_ON) st = finish(t, gt_train_clock() - begin);
+    if (st == GT_OK && what == GO_ON) st = finish(t, gt_clock() - begin);
     if (st == GT_ERR_INTERRUPTED) return leave_at_once(t);
     if (st == GT_OK && what == SAVED_AND_LEAVE)
         gt_log(GT_INFO, "train", "asked to save and leave: start again to go on");

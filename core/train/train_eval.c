@@ -1,6 +1,7 @@
 #include "train_run.h"
 
 #include "checked.h"
+#include "clock.h"
 #include "signals.h"
 
 #include <math.h>
@@ -117,7 +118,7 @@ static gt_status eval_all(gt_train_run *t, letters *l, int64_t *sum)
 
 gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out)
 {
-    const double begin = gt_train_clock();
+    const double begin = gt_clock();
     int64_t sum[SUMS] = {0};
     letters l;
     gt_status st = letters_open(&l, t);
@@ -137,6 +138,6 @@ gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out)
                             .choices = sum[SUM_CHOICES],
                             .right = sum[SUM_RIGHT],
                             .accuracy = sum[SUM_CHOICES] ? (double)sum[SUM_RIGHT] / (double)sum[SUM_CHOICES] : NAN,
-                            .seconds = gt_train_clock() - begin};
+                            .seconds = gt_clock() - begin};
     return GT_OK;
 }

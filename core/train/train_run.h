@@ -104,6 +104,4 @@ typedef struct {
 } gt_eval_result;
 gt_status gt_train_evaluate(gt_train_run *t, gt_eval_result *out);
 
-double gt_train_clock(void); /* monotonic seconds */
-
 #endif

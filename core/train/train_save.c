@@ -1,6 +1,7 @@
 #include "train_run.h"
 
 #include "adapter.h"
+#include "clock.h"
 #include "fs.h"
 #include "log.h"
 
@@ -68,7 +69,7 @@ gt_status gt_train_save(gt_train_run *t, bool mid_window)
     GT_TRY(gt_ckpt_save(t->c, &p, &s, mid_window ? &part : NULL, &saved));
     gt_log(GT_INFO, "train", "saved %s", saved);
     free(saved);
-    t->last_save = gt_train_clock();
+    t->last_save = gt_clock();
     return GT_OK;
 }
 
@@ -79,7 +80,7 @@ gt_status gt_train_save_alone(gt_train_run *t, bool mid_window)
     gt_ckpt_part part;
     if (mid_window) part = part_of(t);
     GT_TRY(gt_ckpt_save_alone(t->c->rank, t->r->output_dir, &s, mid_window ? &part : NULL));
-    t->last_save = gt_train_clock();
+    t->last_save = gt_clock();
     return GT_OK;
 }
 

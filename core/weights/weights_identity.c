@@ -2,6 +2,7 @@
  * result depends on neither names, files nor threads. */
 #include "weights_sources.h"
 
+#include "clock.h"
 #include "hash.h"
 #include "log.h"
 #include "pool.h"
@@ -9,14 +10,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void add_u64(gt_sha256 *s, uint64_t v)
 {
@@ -114,7 +107,7 @@ static void tell(job *j, int worker)
 {
     const int done = atomic_fetch_add(&j->done, 1) + 1;
     if (worker != 0) return;
-    const double now = seconds();
+    const double now = gt_clock();
     if (now - j->begun < 2 || now - j->told < 5) return;
     j->told = now;
     gt_log(GT_INFO, "weights", "reading the base for its identity: %d of %d matrices", done, j->tasks);
@@ -134,7 +127,7 @@ gt_status gt_weights_identity(const gt_weights *w, char hex[65])
         return GT_OK;
     }
     const gt_model_config *c = &w->config;
-    job j = {.w = w, .tasks = 1 + gt_slot_count(c), .begun = seconds()};
+    job j = {.w = w, .tasks = 1 + gt_slot_count(c), .begun = gt_clock()};
     gt_pool *pool = NULL;
     j.digest = calloc((size_t)j.tasks, 32);
     if (!j.digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %d digests", w->path, j.tasks);

@@ -2,6 +2,7 @@
  * starts itself under mpirun as `test_comm_faults ROLE`; the driver looks at exit code, words and time. */
 #include "testing.h"
 
+#include "clock.h"
 #include "comm.h"
 #include "signals.h"
 
@@ -11,15 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The ranks. */
 
@@ -58,9 +51,9 @@ static int be_rank(const char *role)
             _exit(0);
         }
         c->timeout_seconds = 60;
-        double began = now();
+        double began = gt_clock();
         st = gt_comm_sum_i64(c, x, 4);
-        fprintf(stderr, "%s after the signal\n", now() - began < 0.6 ? "at once" : "late");
+        fprintf(stderr, "%s after the signal\n", gt_clock() - began < 0.6 ? "at once" : "late");
         said(st);
         said(gt_comm_barrier(c)); /* a broken communicator answers at once */
         gt_comm_destroy(c);       /* and lets go at once */
@@ -93,14 +86,14 @@ static outcome run(const char *before, int ranks, const char *role)
                  role);
     else
         snprintf(command, sizeof command, "%s timeout -s KILL 30 %s %s 2>&1", before, self_path, role);
-    double began = now();
+    double began = gt_clock();
     FILE *f = popen(command, "r");
     assert_non_null(f);
     size_t used = 0, n;
     while (used < sizeof o.words - 1 && (n = fread(o.words + used, 1, sizeof o.words - 1 - used, f)) > 0) used += n;
     int status = pclose(f);
     o.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    o.seconds = now() - began;
+    o.seconds = gt_clock() - began;
     return o;
 }
 

@@ -1,4 +1,5 @@
 gt_test(test_status.c)
+gt_test(test_clock.c)
 gt_test(test_arena.c)
 gt_test(test_pool.c)
 gt_test(test_rng.c)

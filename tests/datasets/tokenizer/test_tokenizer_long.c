@@ -1,19 +1,12 @@
 /* A megabyte of anything is encoded in bounded time, and ordinary text quickly. */
+#include "clock.h"
 #include "rng.h"
 #include "tokenizer_files.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MEGABYTE = 1 << 20 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static char *repeated(const char *unit, size_t *size)
 {
@@ -28,9 +21,9 @@ static void check_long(const char *name, char *text, size_t size, unsigned flags
 {
     const gt_tokenizer *t = gemma_tokenizer();
     gt_ids ids = {0};
-    const double start = seconds();
+    const double start = gt_clock();
     assert_ok(gt_tokenizer_encode(t, text, size, flags, &ids));
-    const double took = seconds() - start;
+    const double took = gt_clock() - start;
     print_message("%-28s %8zu bytes %8zu tokens %7.1f ms %6.1f MB/s\n", name, size, ids.count, 1e3 * took,
                   1e-6 * (double)size / took);
     assert_true(took < 20); /* a quadratic way takes hours; sanitizers and a busy machine a few seconds */
