@@ -49,18 +49,30 @@ gt_status gt_comm_create(gt_comm **out, double timeout_seconds)
     return GT_OK;
 }
 
-gt_status gt_comm_agree(gt_comm *c, gt_status mine)
+gt_status gt_comm_failed_elsewhere(const gt_comm *c, gt_status code)
+{
+    GT_FAIL(code, "rank %d stopped: another rank failed", c->rank);
+    gt_error e = *gt_error_last();
+    e.elsewhere = true;
+    return gt_error_restore(&e, code);
+}
+
+gt_status gt_comm_agree_and(gt_comm *c, gt_status mine, bool *any)
 {
     if (!c) return mine;
     const gt_error own = *gt_error_last();
-    int32_t worst = (int32_t)mine;
-    gt_status st = c->ops->max_i32(c, &worst, 1);
-    if (st != GT_OK && st >= mine) return st;
-    if (st != GT_OK) worst = (int32_t)mine;
-    if (mine == GT_OK && worst != GT_OK)
-        return GT_FAIL((gt_status)worst, "rank %d stopped: another rank failed", c->rank);
-    if (mine != GT_OK) gt_fail_((gt_status)worst, own.file, own.line, "%s", own.message);
-    return (gt_status)worst;
+    int32_t most[2] = {(int32_t)mine, any && *any};
+    gt_status st = c->ops->max_i32(c, most, any ? 2 : 1);
+    if (st != GT_OK) return st >= mine ? st : gt_error_restore(&own, mine);
+    const gt_status gravest = (gt_status)most[0];
+    if (any) *any = most[1] != 0;
+    if (gravest == GT_OK) return GT_OK;
+    return mine == GT_OK ? gt_comm_failed_elsewhere(c, gravest) : gt_error_restore(&own, gravest);
+}
+
+gt_status gt_comm_agree(gt_comm *c, gt_status mine)
+{
+    return gt_comm_agree_and(c, mine, NULL);
 }
 
 gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n)

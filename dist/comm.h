@@ -5,6 +5,7 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,9 +46,18 @@ void gt_comm_abort(gt_comm *c, int exit_code) __attribute__((noreturn));
 /* One process, whatever the environment says: tools and tests. */
 gt_status gt_comm_create_self(gt_comm **out);
 
-/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words.
- * When the collective itself fails, the graver of its status and mine. c NULL: this process alone, so mine. */
+/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words, the
+ * others fail by gt_comm_failed_elsewhere. When the collective itself fails, the graver of its status and mine. c NULL:
+ * this process alone, so mine. */
 gt_status gt_comm_agree(gt_comm *c, gt_status mine);
+
+/* The same with a question to all in the same message: *any becomes whether any rank brought true. It stays as it was
+ * when the collective fails. any NULL: no question; all ranks ask or none does. */
+gt_status gt_comm_agree_and(gt_comm *c, gt_status mine, bool *any);
+
+/* Not collective. This rank stops only because another one failed: fills the record, marked as `elsewhere` so that the
+ * true reason is not buried under one such line a rank, and returns code. */
+gt_status gt_comm_failed_elsewhere(const gt_comm *c, gt_status code);
 
 /* Collectives: every rank calls them in the same order with the same sizes. While they wait they poll
  * gt_signals_stop_asked (GT_ERR_INTERRUPTED; afterwards only gt_comm_abort or leaving is possible) and the deadline

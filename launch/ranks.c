@@ -2,7 +2,6 @@
 #include "commands.h"
 
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t leave_with;
@@ -20,8 +19,7 @@ gt_status gt_command_end(gt_comm *c, gt_status st)
         gt_comm_destroy(c);
         return GT_OK;
     }
-    bool other = strstr(gt_error_last()->message, "another rank failed") != NULL;
-    gt_command_report(other, c->size > 1 ? c->rank : -1);
+    gt_command_report(gt_error_last()->elsewhere, c->size > 1 ? c->rank : -1);
     if (st == GT_ERR_INTERRUPTED && c->size > 1) { /* no time for anybody else; main leaves with the signal's code */
         left = c;
         return st;

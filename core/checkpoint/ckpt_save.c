@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +183,7 @@ static gt_status abandon(const char *tmp, gt_status st)
 {
     const gt_error why = *gt_error_last();
     if (gt_fs_remove_tree(tmp) != GT_OK) gt_log(GT_WARN, "ckpt", "%s", gt_error_last()->message);
-    return gt_fail_(st, why.file, why.line, "%s", why.message);
+    return gt_error_restore(&why, st);
 }
 
 /* tmp becomes out_dir/name, in one step also where a folder of that name is there: the two change places and the old
@@ -207,15 +208,37 @@ static gt_status publish(const char *tmp, const char *out_dir, const char *name)
     return st;
 }
 
-/* Whether out_dir/name is a checkpoint of that state, with the same words about it (about NULL: any), and its state
- * file there with the right size (thorough: and the right digest). */
-static bool saved_already(const char *out_dir, const char *name, const char *id, const char *about, bool thorough)
+/* Whether a manifest tells of s all that is not in its identity. A best evaluation without a finite loss is none. */
+static bool tells_the_same(const gt_train_state *k, const gt_train_state *s)
+{
+    const int64_t numbers[][2] = {{k->step, s->step},
+                                  {k->epoch, s->epoch},
+                                  {k->window, s->window},
+                                  {k->rows_seen, s->rows_seen},
+                                  {k->tokens_seen, s->tokens_seen},
+                                  {k->supervised_seen, s->supervised_seen},
+                                  {k->world_size, s->world_size}};
+    const char *const words[][2] = {{k->recipe, s->recipe},     {k->metrics, s->metrics}, {k->extra, s->extra},
+                                    {k->dataset, s->dataset},   {k->base, s->base},       {k->tokenizer, s->tokenizer},
+                                    {k->numerics, s->numerics}, {k->tool, s->tool}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i][0] != numbers[i][1]) return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i][0], words[i][1]) != 0) return false;
+    const bool best = s->best_eval_step >= 0 && isfinite(s->best_eval_loss);
+    if (k->seed != s->seed || k->best_eval_step != (best ? s->best_eval_step : -1)) return false;
+    return !best || k->best_eval_loss == s->best_eval_loss;
+}
+
+/* Whether out_dir/name is a checkpoint of that state and its state file there with the right size. thorough: and with
+ * the right digest, and all else that the manifest tells is as in s too. */
+static bool saved_already(const char *out_dir, const char *name, const char *id, const gt_train_state *s, bool thorough)
 {
     gt_ckpt *k = NULL;
     char *path = gt_fs_join(out_dir, name), *file = path ? gt_fs_join(path, GT_CKPT_STATE_NAME) : NULL;
     bool same = false;
     if (file && gt_fs_exists(path) && gt_ckpt_open_unverified(&k, path) == GT_OK && k->m.state_file >= 0 &&
-        strcmp(k->m.id, id) == 0 && (!about || strstr(k->text, about))) {
+        strcmp(k->m.id, id) == 0 && (!thorough || tells_the_same(&k->m.state, s))) {
         const gt_manifest_file *f = &k->m.file[k->m.state_file];
         struct stat info;
         int fd;
@@ -249,13 +272,8 @@ static gt_status prepare(orders *o, const gt_ckpt_policy *p, const gt_train_stat
         snprintf(o->name, sizeof o->name, "checkpoint-%lld.%lld", (long long)s->step, (long long)finished);
     else
         snprintf(o->name, sizeof o->name, "checkpoint-%lld", (long long)s->step);
-    if (!mid_window) {
-        gt_text about = {0};
-        gt_manifest_state(&about, s, o->id);
-        o->there = !about.failed && saved_already(p->out_dir, o->name, o->id, about.data, true);
-        gt_text_free(&about);
-        if (o->there) return GT_OK;
-    }
+    o->there = !mid_window && saved_already(p->out_dir, o->name, o->id, s, true);
+    if (o->there) return GT_OK;
     char *tmp = NULL;
     GT_TRY(make_tmp(&tmp, p->out_dir, o->name));
     gt_status st = GT_OK;
@@ -360,7 +378,7 @@ static gt_status save_state_alone(const char *out_dir, const gt_train_state *s, 
     GT_TRY(gt_ckpt_list(&all, &n, out_dir));
     bool there = false;
     for (size_t i = 0; i < n && !there; i++)
-        there = !all[i].is_window && all[i].step == s->step && saved_already(out_dir, all[i].name, id, NULL, false);
+        there = !all[i].is_window && all[i].step == s->step && saved_already(out_dir, all[i].name, id, s, false);
     free(all);
     if (there) return GT_OK;
     GT_TRY(check_state(s));

@@ -25,6 +25,14 @@ gt_status gt_fail_(gt_status code, const char *file, int line, const char *fmt, 
     last.code = code;
     last.file = file;
     last.line = line;
+    last.elsewhere = false;
+    return code;
+}
+
+gt_status gt_error_restore(const gt_error *e, gt_status code)
+{
+    last = *e;
+    last.code = code;
     return code;
 }
 

@@ -5,6 +5,8 @@
 #ifndef GT_STATUS_H
 #define GT_STATUS_H
 
+#include <stdbool.h>
+
 typedef enum {
     GT_OK = 0,
     GT_ERR_INTERRUPTED = 1, /* a signal asked us to stop; not a fault. Lowest, so a real fault outranks it */
@@ -24,14 +26,19 @@ typedef struct {
     char message[1024];
     const char *file;
     int line;
+    bool elsewhere; /* another rank failed, and its record has the reason: this one only says why we stopped as well */
 } gt_error;
 
 /* The record of the calling thread's latest failure; never NULL. Valid until the thread fails again. */
 const gt_error *gt_error_last(void);
 
-/* Puts "text: " before the message of the latest failure (its code stays) and returns that code: for callers that
- * know which file or row the failing callee was about. */
+/* Puts "text: " before the message of the latest failure (all else of it stays) and returns its code: for callers
+ * that know which file or row the failing callee was about. */
 gt_status gt_error_prefix(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Makes a record that was copied earlier (before clean-up that may fail itself, or on another thread) the calling
+ * thread's latest, under that code; returns the code. */
+gt_status gt_error_restore(const gt_error *e, gt_status code);
 
 /* The process exit code of a status, as in the table above. GT_ERR_INTERRUPTED gives 75; launch/ overrides it. */
 int gt_status_exit_code(gt_status code);

@@ -51,7 +51,7 @@ static gt_status forgive_save(const gt_train_run *t, gt_status st, int *in_a_row
     if (st == GT_OK || st == GT_ERR_INTERRUPTED || st == GT_ERR_LOST) return st;
     if (++*in_a_row >= GT_TRAIN_FAILED_SAVES)
         return gt_error_prefix("%d saves in a row failed, the last", GT_TRAIN_FAILED_SAVES);
-    if (t->c->rank == 0 || !strstr(gt_error_last()->message, "another rank failed"))
+    if (t->c->rank == 0 || !gt_error_last()->elsewhere)
         gt_log(GT_WARN, "train", "could not save: %s; training goes on", gt_error_last()->message);
     return GT_OK;
 }
@@ -91,17 +91,6 @@ static gt_status run_micros(gt_train_run *t, const gt_window_rows *w, uint64_t e
     }
     *save_asked = gt_signals_save_asked();
     return GT_OK;
-}
-
-/* Every rank comes here with its verdict and whether it was asked to save; all leave with the same of both. */
-static gt_status meet(gt_train_run *t, gt_status mine, bool *save_asked)
-{
-    int32_t worst[2] = {(int32_t)mine, *save_asked};
-    GT_TRY(gt_comm_max_i32(t->c, worst, 2));
-    *save_asked = worst[1] != 0;
-    if (worst[0] != GT_OK && mine == GT_OK)
-        return GT_FAIL((gt_status)worst[0], "rank %d stopped: another rank failed", t->c->rank);
-    return (gt_status)worst[0];
 }
 
 static gt_status log_step(gt_train_run *t, const gt_step_result *r, const gt_window_rows *w, double seconds)
@@ -160,7 +149,7 @@ static gt_status one_window(gt_train_run *t, outcome *what)
     t->in_window = true;
     bool save_asked = false;
     gt_status st = run_micros(t, &w, (uint64_t)epoch, &save_asked);
-    if (st != GT_ERR_INTERRUPTED) st = meet(t, st, &save_asked);
+    if (st != GT_ERR_INTERRUPTED) st = gt_comm_agree_and(t->c, st, &save_asked);
     if (st == GT_OK && save_asked) {
         GT_TRY(gt_train_save(t, true));
         *what = SAVED_AND_LEAVE;
@@ -260,7 +249,7 @@ static gt_status leave_at_once(gt_train_run *t)
         gt_log(GT_INFO, "train", "saved what is finished, step %lld; start again to go on", (long long)t->step);
     linger(t, noticed);
     GT_TRY(gt_signals_check());
-    return GT_FAIL(GT_ERR_INTERRUPTED, "rank %d stopped: another rank failed", t->c->rank);
+    return gt_comm_failed_elsewhere(t->c, GT_ERR_INTERRUPTED);
 }
 
 static gt_status finish(gt_train_run *t, double seconds)

@@ -29,7 +29,7 @@ static inline void gt_task_note(gt_task_error *e, gt_status st)
 static inline gt_status gt_task_result(gt_task_error *e)
 {
     if (e->error.code == GT_OK) return GT_OK;
-    return gt_fail_(e->error.code, e->error.file, e->error.line, "%s", e->error.message);
+    return gt_error_restore(&e->error, e->error.code);
 }
 
 #endif

@@ -78,6 +78,7 @@ static void agreement_returns_the_gravest_status_and_keeps_own_words(void **stat
     const int bad = comm->size - 1;
     gt_status mine = comm->rank == bad ? GT_FAIL(GT_ERR_IO, "the disk of rank %d is full", bad) : GT_OK;
     assert_fails(gt_comm_agree(comm, mine), GT_ERR_IO, comm->rank == bad ? "is full" : "another rank failed");
+    assert_int_equal(gt_error_last()->elsewhere, comm->rank != bad);
     /* Two that fail: all leave with the graver code, each with its own words. */
     mine = comm->rank == 0 ? GT_FAIL(GT_ERR_DATA, "row 7") : comm->rank == bad ? GT_FAIL(GT_ERR_NOMEM, "heap") : GT_OK;
     const gt_status want = comm->size > 1 ? GT_ERR_NOMEM : GT_ERR_DATA;
@@ -85,7 +86,33 @@ static void agreement_returns_the_gravest_status_and_keeps_own_words(void **stat
                  comm->rank == 0     ? "row 7"
                  : comm->rank == bad ? "heap"
                                      : "another rank failed");
+    assert_int_equal(gt_error_last()->elsewhere, comm->rank != 0 && comm->rank != bad);
     assert_ok(gt_comm_agree(comm, GT_OK)); /* a failure agreed on leaves the ranks in step */
+}
+
+static void a_question_rides_on_an_agreement(void **state)
+{
+    (void)state;
+    for (int asker = -1; asker < comm->size; asker++) {
+        bool any = comm->rank == asker;
+        assert_ok(gt_comm_agree_and(comm, GT_OK, &any));
+        assert_int_equal(any, asker >= 0);
+    }
+    /* Asked by one and failed on another: both come to all. */
+    const int bad = comm->size - 1;
+    bool any = comm->rank == 0;
+    gt_status mine = comm->rank == bad ? GT_FAIL(GT_ERR_IO, "the disk of rank %d is full", bad) : GT_OK;
+    assert_fails(gt_comm_agree_and(comm, mine, &any), GT_ERR_IO, comm->rank == bad ? "is full" : "another rank failed");
+    assert_true(any);
+}
+
+static void a_rank_alone_agrees_with_itself(void **state)
+{
+    (void)state;
+    bool any = true;
+    assert_int_equal(gt_comm_agree_and(NULL, GT_ERR_DATA, &any), GT_ERR_DATA);
+    assert_true(any);
+    assert_ok(gt_comm_agree(NULL, GT_OK));
 }
 
 static void a_wrong_root_is_refused(void **state)
@@ -127,6 +154,8 @@ int main(void)
         cmocka_unit_test(a_broadcast_brings_every_byte_of_each_root),
         cmocka_unit_test(a_gather_puts_each_rank_in_its_place_on_every_rank),
         cmocka_unit_test(agreement_returns_the_gravest_status_and_keeps_own_words),
+        cmocka_unit_test(a_question_rides_on_an_agreement),
+        cmocka_unit_test(a_rank_alone_agrees_with_itself),
         cmocka_unit_test(a_wrong_root_is_refused),
         cmocka_unit_test(a_thousand_barriers_keep_step),
     };

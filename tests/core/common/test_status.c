@@ -42,6 +42,22 @@ static void a_prefix_goes_before_the_words_and_keeps_the_code(void **state)
     assert_string_equal(gt_error_last()->message, "a.jsonl:3: row 7 is empty");
 }
 
+static void a_record_kept_through_clean_up_comes_back_whole(void **state)
+{
+    (void)state;
+    fails();
+    gt_error kept = *gt_error_last();
+    kept.elsewhere = true;
+    GT_FAIL(GT_ERR_IO, "the clean-up failed too");
+    assert_false(gt_error_last()->elsewhere); /* a new failure is this rank's own */
+    assert_int_equal(gt_error_restore(&kept, GT_ERR_LOST), GT_ERR_LOST);
+    assert_int_equal(gt_error_last()->code, GT_ERR_LOST);
+    assert_string_equal(gt_error_last()->message, "row 7 is empty");
+    assert_int_equal(gt_error_last()->line, kept.line);
+    gt_error_prefix("a.jsonl");
+    assert_true(gt_error_last()->elsewhere); /* what is put before the words changes nothing else */
+}
+
 static void a_name_from_a_file_cannot_steer_a_terminal(void **state)
 {
     (void)state;
@@ -100,6 +116,7 @@ int main(void)
         cmocka_unit_test(a_failure_leaves_its_code_words_and_place),
         cmocka_unit_test(try_returns_the_callees_status_at_once),
         cmocka_unit_test(a_prefix_goes_before_the_words_and_keeps_the_code),
+        cmocka_unit_test(a_record_kept_through_clean_up_comes_back_whole),
         cmocka_unit_test(a_name_from_a_file_cannot_steer_a_terminal),
         cmocka_unit_test(words_may_quote_the_record_itself_and_are_cut_where_they_end),
         cmocka_unit_test(each_thread_has_its_own_record),
