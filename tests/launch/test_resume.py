@@ -9,8 +9,8 @@ from pathlib import Path
 GEMTUNE = os.environ.get("GEMTUNE", "build/gemtune")
 GOLDEN = Path(os.environ.get("GT_GOLDEN", "../shared/golden"))
 MODEL = GOLDEN / "tiny" / "mqa_short"
-ENV = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
-           OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_hwloc_base_binding_policy="none")
+MPI = (Path(__file__).parents[1] / "util/mpi-env").read_text().splitlines()
+ENV = dict(os.environ, **dict(line.split("=", 1) for line in MPI if line[:1] != "#"))
 if not MODEL.exists():
     print(f"SKIP: {MODEL} is absent")
     sys.exit(77)
