@@ -203,13 +203,10 @@ void gt_loader_id(const gt_loader *l, char hex[65])
     const uint64_t number[] = {(uint64_t)l->o.rows_per_micro, (uint64_t)l->o.micros_per_window, l->o.shuffle, l->o.seed,
                                (uint64_t)l->o.pack_length};
     gt_sha256 h;
-    uint8_t digest[32], bytes[8];
+    uint8_t digest[32];
     gt_sha256_init(&h);
     gt_sha256_add(&h, l->samples->sha256, sizeof l->samples->sha256);
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
-        for (int b = 0; b < 8; b++) bytes[b] = (uint8_t)(number[i] >> (8 * b));
-        gt_sha256_add(&h, bytes, sizeof bytes);
-    }
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++) gt_sha256_add_u64(&h, number[i]);
     gt_sha256_end(&h, digest);
     gt_hex(hex, digest);
 }

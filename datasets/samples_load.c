@@ -80,13 +80,6 @@ static gt_status load_file(load *l, const char *path)
     return st;
 }
 
-static void add_u64(gt_sha256 *h, uint64_t v)
-{
-    uint8_t b[8];
-    for (int i = 0; i < 8; i++) b[i] = (uint8_t)(v >> (8 * i));
-    gt_sha256_add(h, b, sizeof b);
-}
-
 /* Row numbers are part of it: they key dropout. */
 static void identify(gt_samples *s)
 {
@@ -94,8 +87,8 @@ static void identify(gt_samples *s)
     gt_sha256_init(&h);
     for (size_t i = 0; i < s->count; i++) {
         const gt_sample *a = &s->sample[i];
-        add_u64(&h, a->row);
-        add_u64(&h, (uint64_t)a->n);
+        gt_sha256_add_u64(&h, a->row);
+        gt_sha256_add_u64(&h, (uint64_t)a->n);
         gt_sha256_add(&h, a->ids, (size_t)a->n * sizeof *a->ids);
         gt_sha256_add(&h, a->label, (size_t)a->n);
     }

@@ -68,6 +68,7 @@ gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n); /* exact, so i
 gt_status gt_comm_max_i32(gt_comm *c, int32_t *buffer, size_t n);
 gt_status gt_comm_broadcast(gt_comm *c, void *buffer, size_t bytes, int root);
 gt_status gt_comm_gather(gt_comm *c, const void *mine, size_t bytes, void *all);
+/* The meeting alone. Work that can fail ends in gt_comm_agree instead, so that nobody goes on past another's failure. */
 gt_status gt_comm_barrier(gt_comm *c);
 
 #endif

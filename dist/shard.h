@@ -12,13 +12,15 @@ typedef struct {
 } gt_span;
 
 /* Splits n elements over size ranks: spans are disjoint, in rank order and cover [0, n); the first n % size ranks hold
- * one more. Needs 0 <= rank < size. */
+ * one more. Needs 0 <= rank < size. Nothing is split this way yet: it is for a base that lies over several ranks. */
 gt_span gt_shard_span(size_t n, int rank, int size);
 
 /* Hands out numbered micro-batches evenly by cost: longest first, each to the rank with the least so far (Graham 1969;
  * the busiest rank has at most 4/3 - 1/(3 size) of the best possible). Ties: the lower number first, the lower rank
- * first. cost  [count] tokens of each micro-batch, >= 0 skip  [count] 1: done already, given to nobody; NULL: none
- * owner [count] out: rank, or -1 where skipped
+ * first.
+ * cost [count]: tokens of each micro-batch, >= 0.
+ * skip [count]: 1: done already, given to nobody. NULL: none.
+ * owner [count]: out: a rank, or -1 where skipped.
  * GT_ERR_ARG: a negative cost, or size < 1. GT_ERR_NOMEM. */
 gt_status gt_shard_assign(int32_t *owner, const int64_t *cost, const uint8_t *skip, size_t count, int size);
 

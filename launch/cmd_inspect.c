@@ -4,6 +4,7 @@
 #include "ckpt.h"
 #include "fs.h"
 #include "inspect.h"
+#include "inspect_base.h"
 #include "rows.h"
 #include "run_lock.h"
 

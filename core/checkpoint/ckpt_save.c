@@ -25,30 +25,23 @@ static void hash_text(gt_sha256 *h, const char *text)
     gt_sha256_add(h, text, strlen(text) + 1);
 }
 
-static void hash_number(gt_sha256 *h, uint64_t n)
-{
-    uint8_t b[8];
-    for (int i = 0; i < 8; i++) b[i] = (uint8_t)(n >> 8 * i);
-    gt_sha256_add(h, b, sizeof b);
-}
-
 gt_status gt_ckpt_state_id(const gt_train_state *s, char hex[65])
 {
     if (gt_ckpt_elements(s) == SIZE_MAX) return GT_FAIL(GT_ERR_ARG, "the shape of a tensor is not sound");
     gt_sha256 h;
     gt_sha256_init(&h);
     hash_text(&h, "gemtune state 1");
-    hash_number(&h, (uint64_t)s->step);
-    hash_number(&h, (uint64_t)s->epoch);
-    hash_number(&h, (uint64_t)s->window);
-    hash_number(&h, s->seed);
+    gt_sha256_add_u64(&h, (uint64_t)s->step);
+    gt_sha256_add_u64(&h, (uint64_t)s->epoch);
+    gt_sha256_add_u64(&h, (uint64_t)s->window);
+    gt_sha256_add_u64(&h, s->seed);
     hash_text(&h, s->base);
     hash_text(&h, s->dataset);
     for (int i = 0; i < s->tensor_count; i++) {
         const gt_ckpt_tensor *t = &s->tensor[i];
         hash_text(&h, t->name);
-        hash_number(&h, (uint64_t)t->dims);
-        for (int d = 0; d < t->dims; d++) hash_number(&h, (uint64_t)t->shape[d]);
+        gt_sha256_add_u64(&h, (uint64_t)t->dims);
+        for (int d = 0; d < t->dims; d++) gt_sha256_add_u64(&h, (uint64_t)t->shape[d]);
         gt_sha256_add(&h, t->value, gt_ckpt_tensor_elements(t) * sizeof *t->value);
     }
     uint8_t digest[32];

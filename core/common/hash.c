@@ -38,6 +38,13 @@ void gt_sha256_add(gt_sha256 *s, const void *data, size_t size)
     s->fill = (unsigned)size;
 }
 
+void gt_sha256_add_u64(gt_sha256 *s, uint64_t v)
+{
+    uint8_t b[8];
+    for (int i = 0; i < 8; i++) b[i] = (uint8_t)(v >> (8 * i));
+    gt_sha256_add(s, b, sizeof b);
+}
+
 void gt_sha256_end(gt_sha256 *s, uint8_t digest[32])
 {
     uint8_t tail[72] = {0x80};

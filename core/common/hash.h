@@ -17,6 +17,7 @@ typedef struct {
 
 void gt_sha256_init(gt_sha256 *s);
 void gt_sha256_add(gt_sha256 *s, const void *data, size_t size);
+void gt_sha256_add_u64(gt_sha256 *s, uint64_t v); /* eight bytes, little-endian on every machine */
 void gt_sha256_end(gt_sha256 *s, uint8_t digest[32]);
 
 /* 64 lower-case hex digits and a NUL. */

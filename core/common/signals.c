@@ -48,8 +48,3 @@ gt_status gt_signals_check(void)
     if (!stop_asked) return GT_OK;
     return GT_FAIL(GT_ERR_INTERRUPTED, "stopped by signal %d (%s)", (int)stop_asked, strsignal(stop_asked));
 }
-
-void gt_signals_reset(void)
-{
-    save_asked = stop_asked = 0;
-}

@@ -16,7 +16,4 @@ int gt_signals_stop_asked(void); /* the signal's number, or 0 */
 /* GT_OK, or GT_ERR_INTERRUPTED once a stop was asked: work code calls it between layers and tiles. */
 gt_status gt_signals_check(void);
 
-/* For tests: forget what was asked. */
-void gt_signals_reset(void);
-
 #endif

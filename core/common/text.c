@@ -3,6 +3,7 @@
 #include "checked.h"
 #include "utf8.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,18 @@ void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size)
         i++;
     }
     gt_text_add(t, "\"", 1);
+}
+
+void gt_text_add_bytes(gt_text *t, uint64_t bytes)
+{
+    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB"};
+    double v = (double)bytes / 1024;
+    int u = 0;
+    for (; v >= 1024 && u < 3; u++) v /= 1024;
+    if (bytes < 1024)
+        gt_text_addf(t, "%" PRIu64 " bytes", bytes);
+    else
+        gt_text_addf(t, "%.1f %s", v, unit[u]);
 }
 
 void gt_text_clear(gt_text *t)

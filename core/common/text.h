@@ -1,9 +1,10 @@
-/* text.h - a string that grows, and the writing of JSON strings into it. */
+/* text.h - a string that grows; strings for JSON, sizes for people. */
 #ifndef GT_TEXT_H
 #define GT_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zero it to begin: gt_text t = {0}. */
 typedef struct {
@@ -17,6 +18,9 @@ void gt_text_addf(gt_text *t, const char *fmt, ...) __attribute__((format(printf
 
 /* Appends bytes as a JSON string with its quotes. Bytes that are no valid UTF-8 become U+FFFD, one each. */
 void gt_text_add_json_string(gt_text *t, const char *bytes, size_t size);
+
+/* Appends a number of bytes as "17 bytes", "241.4 MiB" and the like. */
+void gt_text_add_bytes(gt_text *t, uint64_t bytes);
 
 /* Makes bytes [size] safe to show: control characters but newlines and tabs become '?', so that a name from a hostile
  * file cannot steer a terminal. In place; the size stays. */

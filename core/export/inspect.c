@@ -3,6 +3,7 @@
 #include "adapter_config.h"
 #include "fs.h"
 #include "hub.h"
+#include "inspect_base.h"
 #include "safetensors.h"
 
 #include <inttypes.h>
@@ -10,18 +11,6 @@
 #include <string.h>
 
 enum { MAX_CONFIG = 16 << 20 };
-
-void gt_inspect_add_bytes(gt_text *out, uint64_t bytes)
-{
-    static const char *const unit[] = {"KiB", "MiB", "GiB", "TiB"};
-    double v = (double)bytes / 1024;
-    int u = 0;
-    for (; v >= 1024 && u < 3; u++) v /= 1024;
-    if (bytes < 1024)
-        gt_text_addf(out, "%" PRIu64 " bytes", bytes);
-    else
-        gt_text_addf(out, "%.1f %s", v, unit[u]);
-}
 
 static bool holds(const char *folder, const char *name)
 {
@@ -41,27 +30,6 @@ gt_inspect_kind gt_inspect_what(const char *path)
     if (gt_model_file_kind(path) != GT_MODEL_OTHER) return GT_INSPECT_BASE;
     const size_t n = strlen(path);
     return n > 12 && strcmp(path + n - 12, ".safetensors") == 0 ? GT_INSPECT_TENSORS : GT_INSPECT_OTHER;
-}
-
-gt_status gt_inspect(gt_text *out, gt_inspect_kind kind, const char *path)
-{
-    const size_t begin = out->size;
-    gt_status st = GT_OK;
-    switch (kind) {
-    case GT_INSPECT_BASE:
-        st = gt_inspect_base(out, path);
-        break;
-    case GT_INSPECT_ADAPTER:
-        st = gt_inspect_adapter(out, path);
-        break;
-    case GT_INSPECT_TENSORS:
-        st = gt_inspect_tensors(out, path);
-        break;
-    case GT_INSPECT_OTHER:
-        return GT_FAIL(GT_ERR_ARG, "%s: neither a model nor an adapter nor a tensor file", path);
-    }
-    if (out->data) gt_tame_text(out->data + begin, out->size - begin); /* names come from the file */
-    return st;
 }
 
 static void add_names(gt_text *out, const gt_lora_config *c)
@@ -113,12 +81,12 @@ static gt_status add_adapter_tensors(gt_text *out, const gt_safetensors *s)
     }
     gt_text_addf(out, "  tensors      %zu of %zu modules, %s\n  parameters   %" PRIu64 ", ", gt_safetensors_count(s),
                  modules, dtype, elements);
-    gt_inspect_add_bytes(out, bytes);
+    gt_text_add_bytes(out, bytes);
     gt_text_addf(out, "\n");
     return GT_OK;
 }
 
-gt_status gt_inspect_adapter(gt_text *out, const char *folder)
+static gt_status inspect_adapter(gt_text *out, const char *folder)
 {
     char *path = gt_fs_join(folder, "adapter_model.safetensors");
     gt_safetensors *s = NULL;
@@ -132,7 +100,7 @@ gt_status gt_inspect_adapter(gt_text *out, const char *folder)
     return st;
 }
 
-gt_status gt_inspect_tensors(gt_text *out, const char *path)
+static gt_status inspect_tensors(gt_text *out, const char *path)
 {
     gt_safetensors *s = NULL;
     GT_TRY(gt_safetensors_open(&s, path));
@@ -146,9 +114,30 @@ gt_status gt_inspect_tensors(gt_text *out, const char *path)
         gt_text_addf(out, "  %-60.200s %-5s [", t->name, t->dtype_name);
         for (int d = 0; d < t->rank; d++) gt_text_addf(out, "%s%" PRIu64, d ? ", " : "", t->shape[d]);
         gt_text_addf(out, "]  ");
-        gt_inspect_add_bytes(out, t->bytes);
+        gt_text_add_bytes(out, t->bytes);
         gt_text_addf(out, "\n");
     }
     gt_safetensors_close(s);
     return GT_OK;
+}
+
+gt_status gt_inspect(gt_text *out, gt_inspect_kind kind, const char *path)
+{
+    const size_t begin = out->size;
+    gt_status st = GT_OK;
+    switch (kind) {
+    case GT_INSPECT_BASE:
+        st = gt_inspect_base(out, path);
+        break;
+    case GT_INSPECT_ADAPTER:
+        st = inspect_adapter(out, path);
+        break;
+    case GT_INSPECT_TENSORS:
+        st = inspect_tensors(out, path);
+        break;
+    case GT_INSPECT_OTHER:
+        return GT_FAIL(GT_ERR_ARG, "%s: neither a model nor an adapter nor a tensor file", path);
+    }
+    if (out->data) gt_tame_text(out->data + begin, out->size - begin); /* names come from the file */
+    return st;
 }

@@ -1,4 +1,4 @@
-#include "inspect.h"
+#include "inspect_base.h"
 
 #include "gtq.h"
 #include "hash.h"
@@ -74,16 +74,16 @@ static void add_weights(gt_text *out, const gt_weights *w)
     for (int l = 0; l < c->num_hidden_layers; l++)
         for (int p = 0; p < GT_PROJ_COUNT; p++) bytes += matrix_bytes(&w->proj[l][p]);
     gt_text_addf(out, "  parameters   %" PRIu64 "; matrices ", gt_weights_parameters(w));
-    gt_inspect_add_bytes(out, bytes);
+    gt_text_add_bytes(out, bytes);
     gt_text_addf(out, "\n  embedding    [%d, %d] ", w->embed.rows, w->embed.cols);
     add_format(out, &w->embed);
     gt_text_addf(out, ", ");
-    gt_inspect_add_bytes(out, matrix_bytes(&w->embed));
+    gt_text_add_bytes(out, matrix_bytes(&w->embed));
     gt_text_addf(out, "\n");
     add_projections(out, w);
 }
 
-/* A tokenizer that cannot be read is told, not fatal: rows of ids work without. */
+/* Rows of ids work without any. */
 static void add_tokenizer(gt_text *out, const char *model)
 {
     gt_tokenizer *t = NULL;
@@ -110,7 +110,7 @@ static void add_packed(gt_text *out, const gt_gtq_info *i)
     gt_text_addf(out, "  quantizer    %s, block %d", i->quantizer.rule, i->quantizer.block);
     if (i->quantizer.double_quant) gt_text_addf(out, ", scales quantized again, block %d", i->quantizer.block2);
     gt_text_addf(out, "\n  file         ");
-    gt_inspect_add_bytes(out, i->file_bytes);
+    gt_text_add_bytes(out, i->file_bytes);
     gt_text_addf(out, "\n");
 }
 

@@ -11,18 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_u64(gt_sha256 *s, uint64_t v)
-{
-    uint8_t b[8];
-    for (int i = 0; i < 8; i++) b[i] = (uint8_t)(v >> (8 * i));
-    gt_sha256_add(s, b, 8);
-}
-
 static void add_double(gt_sha256 *s, double v)
 {
     uint64_t u;
     memcpy(&u, &v, 8);
-    add_u64(s, u);
+    gt_sha256_add_u64(s, u);
 }
 
 /* What changes the model's function: not the position limit, not special ids. */
@@ -31,7 +24,7 @@ static void add_config(gt_sha256 *s, const gt_model_config *c)
     const int sizes[] = {c->vocab_size,        c->hidden_size,         c->intermediate_size,
                          c->num_hidden_layers, c->num_attention_heads, c->num_key_value_heads,
                          c->head_dim,          c->sliding_window,      c->bidirectional};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) add_u64(s, (uint64_t)sizes[i]);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) gt_sha256_add_u64(s, (uint64_t)sizes[i]);
     add_double(s, c->rms_norm_eps);
     add_double(s, c->query_pre_attn_scalar);
     add_double(s, c->rope_theta);
@@ -44,9 +37,9 @@ static void add_config(gt_sha256 *s, const gt_model_config *c)
 void gt_weights_digest_begin(gt_sha256 *s, gt_dtype dtype, int rows, int cols)
 {
     gt_sha256_init(s);
-    add_u64(s, (uint64_t)dtype);
-    add_u64(s, (uint64_t)rows);
-    add_u64(s, (uint64_t)cols);
+    gt_sha256_add_u64(s, (uint64_t)dtype);
+    gt_sha256_add_u64(s, (uint64_t)rows);
+    gt_sha256_add_u64(s, (uint64_t)cols);
 }
 
 static void add_matrix(gt_sha256 *s, const gt_matrix *m)
@@ -57,14 +50,14 @@ static void add_matrix(gt_sha256 *s, const gt_matrix *m)
     gt_sha256_add(s, m->data, (n + per - 1) / per * (size_t)gt_dtype_block_bytes(m->dtype));
     if (!gt_dtype_fourbit(m->dtype)) return;
     const size_t blocks = (n + (size_t)m->block - 1) / (size_t)m->block;
-    add_u64(s, (uint64_t)m->block);
-    add_u64(s, (uint64_t)m->round_to);
+    gt_sha256_add_u64(s, (uint64_t)m->block);
+    gt_sha256_add_u64(s, (uint64_t)m->round_to);
     gt_sha256_add(s, m->code, 16 * sizeof(float));
     if (m->absmax) {
         gt_sha256_add(s, m->absmax, blocks * sizeof(float));
         return;
     }
-    add_u64(s, (uint64_t)m->block2);
+    gt_sha256_add_u64(s, (uint64_t)m->block2);
     gt_sha256_add(s, m->absmax8, blocks);
     gt_sha256_add(s, m->absmax2, (blocks + (size_t)m->block2 - 1) / (size_t)m->block2 * sizeof(float));
     gt_sha256_add(s, m->code2, 256 * sizeof(float));

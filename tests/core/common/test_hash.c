@@ -73,6 +73,20 @@ static void hex_digits_are_read_back_and_nothing_else_is(void **state)
     assert_false(gt_unhex(back, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0"));
 }
 
+static void a_number_goes_in_as_eight_bytes_the_lowest_first(void **state)
+{
+    (void)state;
+    gt_sha256 s;
+    uint8_t bytes[32], number[32];
+    gt_sha256_init(&s);
+    gt_sha256_add(&s, "\x08\x07\x06\x05\x04\x03\x02\xf1", 8);
+    gt_sha256_end(&s, bytes);
+    gt_sha256_init(&s);
+    gt_sha256_add_u64(&s, 0xf102030405060708u);
+    gt_sha256_end(&s, number);
+    assert_memory_equal(bytes, number, 32);
+}
+
 static void the_processors_instructions_agree_with_plain_c(void **state)
 {
     (void)state;
@@ -109,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_digests_are_met),
         cmocka_unit_test(pieces_of_any_size_give_the_digest_of_the_whole),
+        cmocka_unit_test(a_number_goes_in_as_eight_bytes_the_lowest_first),
         cmocka_unit_test(hex_digits_are_read_back_and_nothing_else_is),
         cmocka_unit_test(the_processors_instructions_agree_with_plain_c),
         cmocka_unit_test(a_file_has_the_digest_of_its_bytes),

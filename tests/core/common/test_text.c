@@ -47,6 +47,27 @@ static void json_strings_are_escaped_and_mended(void **state)
     }
 }
 
+static void sizes_are_told_in_the_largest_unit_that_keeps_them_above_one(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        const char *want;
+    } c[] = {{0, "0 bytes"},
+             {1023, "1023 bytes"},
+             {1024, "1.0 KiB"},
+             {1536, "1.5 KiB"},
+             {253126246, "241.4 MiB"},
+             {UINT64_C(1) << 40, "1.0 TiB"},
+             {UINT64_C(5) << 50, "5120.0 TiB"}};
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        gt_text t = {0};
+        gt_text_add_bytes(&t, c[i].bytes);
+        assert_string_equal(t.data, c[i].want);
+        gt_text_free(&t);
+    }
+}
+
 static void every_scalar_is_encoded_and_decoded_and_nothing_else(void **state)
 {
     (void)state;
@@ -104,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_grows_by_bytes_and_by_formats),
         cmocka_unit_test(json_strings_are_escaped_and_mended),
+        cmocka_unit_test(sizes_are_told_in_the_largest_unit_that_keeps_them_above_one),
         cmocka_unit_test(every_scalar_is_encoded_and_decoded_and_nothing_else),
         cmocka_unit_test(wrong_utf8_is_found_at_its_first_byte),
     };
