@@ -46,9 +46,9 @@ void gt_comm_abort(gt_comm *c, int exit_code) __attribute__((noreturn));
 /* One process, whatever the environment says: tools and tests. */
 gt_status gt_comm_create_self(gt_comm **out);
 
-/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words, the
- * others fail by gt_comm_failed_elsewhere. When the collective itself fails, the graver of its status and mine. c NULL:
- * this process alone, so mine. */
+/* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words,
+ * the others fail by gt_comm_failed_elsewhere. When the collective itself fails, the graver of its status and mine. c
+ * NULL: this process alone, so mine. */
 gt_status gt_comm_agree(gt_comm *c, gt_status mine);
 
 /* The same with a question to all in the same message: *any becomes whether any rank brought true. It stays as it was
@@ -66,9 +66,10 @@ gt_status gt_comm_failed_elsewhere(const gt_comm *c, gt_status code);
  * the thread that created it may use it. Buffers are the caller's and hold garbage after a failure. */
 gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n); /* exact, so independent of order and size */
 gt_status gt_comm_max_i32(gt_comm *c, int32_t *buffer, size_t n);
-gt_status gt_comm_broadcast(gt_comm *c, void *buffer, size_t bytes, int root);
-gt_status gt_comm_gather(gt_comm *c, const void *mine, size_t bytes, void *all);
-/* The meeting alone. Work that can fail ends in gt_comm_agree instead, so that nobody goes on past another's failure. */
+gt_status gt_comm_broadcast(gt_comm *c, void *buffer, size_t bytes, int root);   /* root's, to all */
+gt_status gt_comm_gather(gt_comm *c, const void *mine, size_t bytes, void *all); /* all [size][bytes], on every rank */
+/* The meeting alone. Work that can fail ends in gt_comm_agree instead, so that nobody goes on past another's
+ * failure. */
 gt_status gt_comm_barrier(gt_comm *c);
 
 #endif

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GT_CKPT_DIMS = 4, GT_CKPT_NAME = 200, GT_CKPT_MAX_TENSORS = 1 << 16 };
+enum { GT_CKPT_DIMS = 4, GT_CKPT_NAME = 200, GT_CKPT_MAX_TENSORS = 1 << 16, GT_CKPT_NUMBERS = 64 };
 
 /* A trainable tensor with its two Adam moments: three contiguous row-major f32 arrays of one shape. The memory is the
  * caller's. */
@@ -53,18 +53,17 @@ typedef struct gt_train_state {
     const char *tool;      /* "gemtune 0.1.0" */
 } gt_train_state;
 
-/* A rank's part of a window: sums over the micro-batches it finished. All exact, so parts add in any order. */
+/* A rank's part of a window: sums over the micro-batches it finished. All exact, so parts add in any order; only parts
+ * that are alike in n, numbers, names, shift, micro_batches and plan do. */
 typedef struct {
-    int64_t *sum; /* [n + numbers] fixed-point gradient sum, then the numbers summed beside it */
-    size_t n;     /* elements of all tensors of the state */
-    int numbers;  /* loss, token counts, flags ...: 0 ... 64 of them */
-    const char
-        *names; /* theirs, separated by commas: "loss,supervised,tokens"; parts with other names are not merged */
-    int shift;  /* of the fixed point; parts with another shift are not merged */
+    int64_t *sum;          /* [n + numbers] fixed-point gradient sum, then the numbers summed beside it */
+    size_t n;              /* elements of all tensors of the state */
+    int numbers;           /* loss, token counts, flags ...: 0 ... GT_CKPT_NUMBERS of them */
+    int shift;             /* of the fixed point */
     uint8_t *finished;     /* [micro_batches] 1: this part's sums contain that micro-batch */
     int64_t micro_batches; /* in the window */
-    const char *plan; /* identity of the window's cut into micro-batches, 64 hex digits or "": parts of another cut are
-                            * not merged */
+    const char *names;     /* of the numbers, separated by commas: "loss,supervised,tokens" */
+    const char *plan;      /* identity of the window's cut into micro-batches, 64 hex digits or "" */
 } gt_ckpt_part;
 
 /* Elements of a tensor, and of all tensors together; SIZE_MAX when a shape is not sound. */

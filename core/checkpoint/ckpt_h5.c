@@ -264,7 +264,7 @@ done:
     return st;
 }
 
-static gt_status read_array(hid_t where, const char *file, const gt_h5_array *a)
+static gt_status read_array(hid_t where, const char *file, const gt_h5_array *a, void *to)
 {
     const gt_status code = GT_ERR_DATA;
     const char *name = a->name;
@@ -273,14 +273,14 @@ static gt_status read_array(hid_t where, const char *file, const gt_h5_array *a)
     if (a->group) GT_H5(group = H5Gopen2(where, a->group, H5P_DEFAULT));
     GT_H5(set = H5Dopen2(group >= 0 ? group : where, name, H5P_DEFAULT));
     GT_TRY_TO(st, check_array(set, file, name, a), done);
-    GT_H5(H5Dread(set, a->is_i64 ? H5T_NATIVE_INT64 : H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data));
+    GT_H5(H5Dread(set, a->is_i64 ? H5T_NATIVE_INT64 : H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, to));
 done:
     GT_H5_END(set, H5Dclose(set));
     GT_H5_END(group, H5Gclose(group));
     return st;
 }
 
-gt_status gt_h5_read(int fd, const char *shown, const gt_h5_array *array, size_t count)
+gt_status gt_h5_read(int fd, const char *shown, const gt_h5_array *array, size_t count, void *memory)
 {
     GT_TRY(h5_start());
     const gt_status code = GT_ERR_DATA;
@@ -290,7 +290,8 @@ gt_status gt_h5_read(int fd, const char *shown, const gt_h5_array *array, size_t
     char path[64]; /* the verified file itself, whatever its name stands for by now */
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     GT_H5(h = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT));
-    for (size_t i = 0; i < count && st == GT_OK; i++) st = read_array(h, shown, &array[i]);
+    for (size_t i = 0; i < count && st == GT_OK; i++)
+        st = read_array(h, shown, &array[i], (char *)memory + array[i].offset);
 done:
     GT_H5_END(h, H5Fclose(h));
     return st;

@@ -16,17 +16,18 @@ gt_status gt_h5_write_state(const char *path, const gt_train_state *s, const cha
  */
 gt_status gt_h5_write_part(const char *path, const gt_ckpt_part *p, const char *id, const char *about);
 
-/* An array to be read: its path inside the file, shape, and where it goes (contiguous, of type f32 or i64). */
+/* An array to be read: its path inside the file, shape, type, and where it goes, contiguous. */
 typedef struct {
     const char *group, *name; /* group NULL: the root */
     int dims;
     int64_t shape[GT_CKPT_DIMS];
-    bool is_i64; /* else f32 */
-    void *data;
+    bool is_i64;   /* else f32 */
+    size_t offset; /* bytes from the start of the memory that is read into */
 } gt_h5_array;
 
-/* Reads arrays of the file behind an open descriptor whose digest has been verified. Type and shape must be exactly
- * those asked for. GT_ERR_DATA names file (shown) and array. HDF5 is called in this process: see ckpt_child.h. */
-gt_status gt_h5_read(int fd, const char *shown, const gt_h5_array *array, size_t count);
+/* Reads arrays into memory, of the file behind an open descriptor whose digest has been verified. Type and shape must
+ * be exactly those asked for. GT_ERR_DATA names file (shown) and array. HDF5 is called in this process: see
+ * ckpt_child.h. */
+gt_status gt_h5_read(int fd, const char *shown, const gt_h5_array *array, size_t count, void *memory);
 
 #endif

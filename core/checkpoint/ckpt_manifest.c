@@ -160,24 +160,6 @@ static gt_json_members entry(const gt_json_members *list, const gt_json *e)
     return (gt_json_members){.object = e, .where = list->where, .refuse = refuse};
 }
 
-size_t gt_ckpt_tensor_elements(const gt_ckpt_tensor *t)
-{
-    size_t n = 1;
-    if (t->dims < 1 || t->dims > GT_CKPT_DIMS) return SIZE_MAX;
-    for (int d = 0; d < t->dims; d++)
-        if (t->shape[d] < 1 || !gt_mul_size(n, (size_t)t->shape[d], &n)) return SIZE_MAX;
-    return n;
-}
-
-size_t gt_ckpt_elements(const gt_train_state *s)
-{
-    size_t total = 0;
-    for (int i = 0; i < s->tensor_count; i++)
-        if (!gt_add_size(total, gt_ckpt_tensor_elements(&s->tensor[i]), &total) || total > ((size_t)1 << 48))
-            return SIZE_MAX;
-    return total;
-}
-
 static gt_status read_tensor(gt_json_members o, gt_ckpt_tensor *t)
 {
     const gt_json *shape;
@@ -268,7 +250,7 @@ static gt_status read_part(gt_manifest *m, gt_manifest_part *p, gt_json_members 
         return GT_FAIL(GT_ERR_DATA, "%s: part '%s' is not among the files", o.where, file);
     GT_TRY(gt_members_int(&o, "rank", 0, INT32_MAX, &p->rank));
     GT_TRY(gt_members_int(&o, "shift", -1100, 1100, &p->shift));
-    GT_TRY(gt_members_int(&o, "numbers", 0, 64, &p->numbers));
+    GT_TRY(gt_members_int(&o, "numbers", 0, GT_CKPT_NUMBERS, &p->numbers));
     GT_TRY(gt_members_text(&o, "names", 1000, &p->names));
     GT_TRY(digest_or_none(&o, "plan", &p->plan));
     GT_TRY(gt_members_int64(&o, "micro_batches", 1, INT32_MAX, &p->micro_batches));

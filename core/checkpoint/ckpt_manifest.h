@@ -44,12 +44,13 @@ typedef struct {
 gt_status gt_manifest_parse(gt_manifest *out, const char *text, size_t size, const char *where);
 void gt_manifest_free(gt_manifest *m); /* zeroed structs are fine */
 
-/* The members of the manifest, one function each, appended to text that gt_manifest_begin started; gt_manifest_end
- * seals it with the digest. files and parts: lines made by gt_manifest_file_line and _part_line, joined by ",\n". */
+/* The pieces of the manifest, each appended to a text; memory that ran out is remembered there. */
 void gt_manifest_state(gt_text *t, const gt_train_state *s, const char *id);
 void gt_manifest_file_line(gt_text *t, const char *name, uint64_t bytes, const char *sha256);
 void gt_manifest_part_line(gt_text *t, const char *file, int rank, const gt_ckpt_part *p);
-/* GT_ERR_NOMEM; GT_ERR_ARG when a text of the state is no JSON object or an identity no identity. */
+
+/* The whole of it, sealed with its digest. part_lines, file_lines: made by the two above, joined by ",\n".
+ * GT_ERR_NOMEM; GT_ERR_ARG when a text of the state is no JSON object or an identity no identity. */
 gt_status gt_manifest_compose(gt_text *out, const gt_train_state *s, const char *id, const char *part_lines,
                               const char *file_lines);
 

@@ -1,4 +1,7 @@
+#include "ckpt_open.h"
+
 #include "ckpt_folder.h"
+#include "ckpt_state.h"
 
 #include "fs.h"
 #include "hash.h"
@@ -125,6 +128,42 @@ gt_status gt_ckpt_verify(int *fd, const char *folder, const gt_manifest_file *f)
     }
     free(path);
     return st;
+}
+
+/* The folder if it is a checkpoint with that identity, else NULL. */
+static gt_ckpt *with_identity(const char *out_dir, const char *name, const char *id)
+{
+    gt_ckpt *k = NULL;
+    char *path = gt_fs_join(out_dir, name);
+    if (path && gt_fs_exists(path) && gt_ckpt_open_unverified(&k, path) == GT_OK &&
+        (k->m.state_file < 0 || strcmp(k->m.id, id) != 0)) {
+        gt_ckpt_close(k);
+        k = NULL;
+    }
+    free(path);
+    return k;
+}
+
+bool gt_ckpt_seems_there(const char *out_dir, const char *name, const char *id)
+{
+    gt_ckpt *k = with_identity(out_dir, name, id);
+    char *file = k ? gt_fs_join(k->path, GT_CKPT_STATE_NAME) : NULL;
+    struct stat info;
+    const bool seems = file && stat(file, &info) == 0 && (uint64_t)info.st_size == k->m.file[k->m.state_file].bytes;
+    free(file);
+    gt_ckpt_close(k);
+    return seems;
+}
+
+bool gt_ckpt_is_there(const char *out_dir, const char *name, const char *id, const gt_train_state *s)
+{
+    gt_ckpt *k = with_identity(out_dir, name, id);
+    int fd;
+    const bool is =
+        k && gt_ckpt_state_told(&k->m.state, s) && gt_ckpt_verify(&fd, k->path, &k->m.file[k->m.state_file]) == GT_OK;
+    if (is) close(fd);
+    gt_ckpt_close(k);
+    return is;
 }
 
 /* The state must be whole; a part that is not is as good as missing: its micro-batches are computed again. */
