@@ -68,6 +68,20 @@ gt_status gt_arena_status(const gt_arena *a)
     return GT_OK;
 }
 
+gt_status gt_arena_build(gt_arena *a, void (*carve)(void *context, gt_arena *a), void *context)
+{
+    gt_arena plan;
+    gt_arena_measure(&plan);
+    carve(context, &plan);
+    memset(a, 0, sizeof *a);
+    GT_TRY(gt_arena_status(&plan));
+    GT_TRY(gt_arena_create(a, plan.used));
+    carve(context, a);
+    gt_status st = gt_arena_status(a);
+    if (st != GT_OK) gt_arena_free(a);
+    return st;
+}
+
 void gt_arena_free(gt_arena *a)
 {
     if (a && a->base) munmap(a->base, a->capacity);

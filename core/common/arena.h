@@ -44,6 +44,11 @@ void *gt_arena_push(gt_arena *a, size_t count, size_t size, const char *name);
 /* GT_OK, or GT_ERR_INTERNAL naming the arena's first push that did not fit. */
 gt_status gt_arena_status(const gt_arena *a);
 
+/* Measures what carve(context, a) pushes, makes *a of that size and carves again: the pointers that carve stored the
+ * second time are good. carve runs twice and must push the same both times. On failure nothing is left to free.
+ * GT_ERR_NOMEM. */
+gt_status gt_arena_build(gt_arena *a, void (*carve)(void *context, gt_arena *a), void *context);
+
 /* Returns the memory; NULL and never-created (zeroed) arenas are fine. */
 void gt_arena_free(gt_arena *a);
 

@@ -6,7 +6,7 @@
 
 /* After gt_forward and gt_forward_loss(with_gradient) on the same training pass and batch: adds d(sum of losses)/d
  * adapter to grad [lora->count] f32. Destroys p's kept activations and dx. GT_ERR_INTERRUPTED: a stop was asked; grad
- * is spoilt. */
+ * is spoilt. GT_ERR_ARG: no adapter, or no training pass. */
 gt_status gt_backward(gt_model *m, gt_pass *p, const gt_batch *batch, float *grad);
 
 #endif

@@ -1,204 +1,167 @@
 #include "forward.h"
 
-#include "resident.h"
+#include "layer.h"
 #include "rng.h"
 #include "signals.h"
 
 #include <string.h>
 
-void gt_kv_cache_carve(gt_kv_cache *c, gt_arena *a, const gt_model_config *config, gt_dtype act, int capacity)
+static const gt_lora *adapter_of(const gt_layer_call *c, int doc)
 {
-    memset(c, 0, sizeof *c);
-    c->capacity = capacity;
-    const size_t row =
-        (size_t)config->num_key_value_heads * (size_t)config->head_dim * (size_t)gt_dtype_block_bytes(act);
-    for (int l = 0; l < config->num_hidden_layers; l++) {
-        c->k[l] = gt_arena_push(a, (size_t)capacity, row, "cache.k");
-        c->v[l] = gt_arena_push(a, (size_t)capacity, row, "cache.v");
+    return c->source ? c->source[doc].lora : c->m->lora;
+}
+
+/* out += the adapters' part: documents that stand side by side and share an adapter are one product. */
+static gt_status adapt(const gt_layer_call *c, gt_proj p, const gt_linear_weight *w, void *out, const void *in)
+{
+    const gt_batch *b = c->b;
+    for (int d = 0, end; d < b->docs; d = end) {
+        const gt_lora *lora = adapter_of(c, d);
+        for (end = d + 1; end < b->docs && adapter_of(c, end) == lora;) end++;
+        if (!lora) continue;
+        const int begin = b->doc_begin[d], n = c->source ? b->doc_begin[end] - begin : c->n;
+        const gt_lora_call l = gt_layer_lora(c, lora, p, begin, n);
+        GT_TRY(gt_lora_forward(&l, gt_layer_row(c, out, begin, w->out), gt_layer_row(c, in, begin, w->in)));
     }
+    return GT_OK;
 }
 
-/* What the functions below share of one call. */
-typedef struct {
-    gt_model *m;
-    gt_pass *p;
-    const gt_batch *b;
-    gt_kv_cache *cache;
-    gt_lora_work lora;
-    int n, H, F, Q, K;
-} call;
-
-static call call_of(gt_model *m, gt_pass *p, const gt_batch *b, gt_kv_cache *cache)
+/* out = in W^T, and the adapters (docs/model/lora.md section 1): the base over all rows at once. */
+static gt_status project(const gt_layer_call *c, gt_proj p, void *out, const void *in)
 {
-    const gt_model_config *c = m->config;
-    return (call){.m = m,
-                  .p = p,
-                  .b = b,
-                  .cache = cache,
-                  .lora = p->lora,
-                  .n = b->n,
-                  .H = c->hidden_size,
-                  .F = c->intermediate_size,
-                  .Q = c->num_attention_heads * c->head_dim,
-                  .K = c->num_key_value_heads * c->head_dim};
+    const gt_linear_rows rows = gt_layer_rows(c);
+    const gt_linear_weight w = gt_layer_weight(c, p);
+    GT_TRY(gt_linear(&rows, (gt_linear_sum){out, c->k->act, .scale = 1}, in, w));
+    return adapt(c, p, &w, out, in);
 }
 
-static void *row_at(const call *c, void *base, int row, int width)
+/* out = residual + RMSNorm(branch): how both halves of a layer end. */
+static gt_status add_normed(const gt_layer_call *c, void *out, const void *residual, const void *branch, gt_norm which)
 {
-    return (char *)base + (size_t)row * (size_t)width * (size_t)gt_dtype_block_bytes(c->m->k->act);
+    return c->k->rmsnorm_add(c->x, out, residual, branch, c->w->norm[which], c->n, c->H, c->f->rms_norm_eps);
 }
 
-/* out = in W^T + adapter */
-static gt_status linear(const call *c, const gt_layer_weights *w, int layer, gt_proj p, void *out, const void *in)
+/* The new tokens' keys and values go where their documents keep them. */
+static gt_status write_kv(const gt_layer_call *c)
 {
-    int rows, cols;
-    gt_proj_shape(c->m->config, p, &rows, &cols);
-    const gt_kernels *k = c->m->k;
-    GT_TRY(k->gemm(&c->m->x, &(gt_gemm){.a = in,
-                                        .lda = cols,
-                                        .b = w->proj[p],
-                                        .ldb = cols,
-                                        .tb = true,
-                                        .b_order = w->order[p],
-                                        .c = out,
-                                        .ldc = rows,
-                                        .m = c->n,
-                                        .n = rows,
-                                        .k = cols,
-                                        .alpha = 1,
-                                        .c_dtype = k->act}));
-    if (!c->m->lora) return GT_OK;
-    return gt_lora_forward(c->m->lora, k, &c->m->x, c->m->config, layer, p, out, in, c->n, &c->lora);
-}
-
-static gt_status attention(const call *c, int layer, const gt_layer_acts *s, const void *k_rot, const void *v)
-{
-    const gt_model_config *f = c->m->config;
-    const bool full = f->layer_is_full[layer];
-    for (int d = 0; d < c->b->docs; d++) {
-        const int begin = c->b->doc_begin[d], len = c->b->doc_begin[d + 1] - begin;
-        gt_attn_span *span = &c->p->span[d];
-        *span = (gt_attn_span){.q_begin = begin, .q_len = len, .q_pos = c->b->pos[begin]};
-        span->kv = (gt_kv_view){.stride = c->K, .len = len, .pos = span->q_pos};
-        if (c->cache) {
-            span->kv.k = c->cache->k[layer];
-            span->kv.v = c->cache->v[layer];
-            span->kv.pos = 0;
-            span->kv.len = c->cache->len + len;
-        } else {
-            span->kv.k = row_at(c, (void *)k_rot, begin, c->K);
-            span->kv.v = row_at(c, (void *)v, begin, c->K);
-        }
+    for (int d = 0; c->source && d < c->b->docs; d++) {
+        const int begin = c->b->doc_begin[d], n = c->b->doc_begin[d + 1] - begin;
+        if (!c->source[d].kv) continue;
+        GT_TRY(gt_kv_source_write(c->source[d].kv, c->k, c->x, c->layer, gt_layer_row(c, c->p->k_rot, begin, c->K),
+                                  gt_layer_row(c, c->s->v, begin, c->K), n, c->K));
     }
-    const gt_attn a = {.heads = f->num_attention_heads,
-                       .kv_heads = f->num_key_value_heads,
-                       .head_dim = f->head_dim,
-                       .window = full ? 0 : f->sliding_window,
-                       .bidirectional = f->bidirectional,
-                       .scale = c->m->attn_scale,
-                       .span_count = c->b->docs,
-                       .span = c->p->span,
-                       .q = c->p->q_rot,
-                       .q_stride = c->Q,
-                       .o = s->o,
-                       .lse = s->lse};
-    return c->m->k->attention(&c->m->x, &a);
+    return GT_OK;
 }
 
-static gt_status norm_rope(const call *c, const gt_layer_weights *w, int layer, const gt_layer_acts *s, void *k_rot)
+/* The blocks below are the lines of a layer in docs/model/gemma3.md section 2, under the names they have there; x1 is x
+ * between attention and MLP, as in docs/model/backward.md section 1.3. */
+
+/* x -> o, the heads' outputs: a; q, k, v; their norms and RoPE (sections 2.2, 2.3); attention (2.4, 2.5). Computed for
+ * every row, because later rows look at it. */
+static gt_status attention_core(const gt_layer_call *c, const void *x)
 {
-    const gt_model_config *f = c->m->config;
-    const int full = f->layer_is_full[layer], d = f->head_dim;
-    const float *cos = c->m->rope_cos[full], *sin = c->m->rope_sin[full];
-    GT_TRY(c->m->k->norm_rope(&c->m->x, c->p->q_rot, c->Q, s->q, c->Q, w->norm[GT_Q_NORM], cos, sin, c->b->pos, c->n,
-                              f->num_attention_heads, d, f->rms_norm_eps));
-    return c->m->k->norm_rope(&c->m->x, k_rot, c->K, s->k, c->K, w->norm[GT_K_NORM], cos, sin, c->b->pos, c->n,
-                              f->num_key_value_heads, d, f->rms_norm_eps);
+    gt_layer_acts *s = c->s;
+    void *a = c->p->norm_out;
+    GT_TRY(gt_layer_norm(c, a, x, GT_INPUT_NORM));
+    GT_TRY(project(c, GT_Q_PROJ, s->q, a));
+    GT_TRY(project(c, GT_K_PROJ, s->k, a));
+    GT_TRY(project(c, GT_V_PROJ, s->v, a));
+    GT_TRY(gt_layer_norm_rope(c));
+    GT_TRY(write_kv(c));
+    const gt_attn attention = gt_layer_attention(c);
+    return c->k->attention(c->x, &attention);
 }
 
-/* Up to the heads' outputs s->o: what every row needs, because later rows look at it. */
-static gt_status attention_core(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s)
+/* y = o Wo;  x1 = x + RMSNorm(y) */
+static gt_status attention_out(const gt_layer_call *c, const void *x, const void *o)
 {
-    void *v = c->cache ? row_at(c, c->cache->v[layer], c->cache->len, c->K) : s->v;
-    void *k_rot = c->cache ? row_at(c, c->cache->k[layer], c->cache->len, c->K) : c->p->k_rot;
-    GT_TRY(
-        c->m->k->rmsnorm(&c->m->x, c->p->norm_out, x, w->norm[GT_INPUT_NORM], c->n, c->H, c->m->config->rms_norm_eps));
-    GT_TRY(linear(c, w, layer, GT_Q_PROJ, s->q, c->p->norm_out));
-    GT_TRY(linear(c, w, layer, GT_K_PROJ, s->k, c->p->norm_out));
-    GT_TRY(linear(c, w, layer, GT_V_PROJ, v, c->p->norm_out));
-    GT_TRY(norm_rope(c, w, layer, s, k_rot));
-    return attention(c, layer, s, k_rot, v);
+    GT_TRY(project(c, GT_O_PROJ, c->s->y, o));
+    return add_normed(c, c->s->x1, x, c->s->y, GT_POST_ATTENTION_NORM);
 }
 
-/* s->x1 = x + norm(o Wo) */
-static gt_status attention_out(const call *c, const gt_layer_weights *w, int layer, const void *x, const void *o,
-                               gt_layer_acts *s)
+/* b = RMSNorm(x1);  gate = b Wgate, up = b Wup */
+static gt_status gate_up(const gt_layer_call *c)
 {
-    GT_TRY(linear(c, w, layer, GT_O_PROJ, s->y, o));
-    return c->m->k->rmsnorm_add(&c->m->x, s->x1, x, s->y, w->norm[GT_POST_ATTENTION_NORM], c->n, c->H,
-                                c->m->config->rms_norm_eps);
+    void *b = c->p->norm_out;
+    GT_TRY(gt_layer_norm(c, b, c->s->x1, GT_PRE_MLP_NORM));
+    GT_TRY(project(c, GT_GATE_PROJ, c->s->gate, b));
+    return project(c, GT_UP_PROJ, c->s->up, b);
 }
 
-static gt_status attention_block(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s)
+/* h = gelu(gate) * up;  m = h Wdown: section 2.6 */
+static gt_status mlp_core(const gt_layer_call *c)
 {
-    GT_TRY(attention_core(c, w, layer, x, s));
-    return attention_out(c, w, layer, x, s->o, s);
+    GT_TRY(gate_up(c));
+    GT_TRY(c->k->geglu(c->x, c->p->h, c->s->gate, c->s->up, (size_t)c->n * (size_t)c->F));
+    return project(c, GT_DOWN_PROJ, c->s->m, c->p->h);
 }
 
-static gt_status gate_up(const call *c, const gt_layer_weights *w, int layer, gt_layer_acts *s)
+/* What the backward of a layer looks at: all of it but the last sum. */
+static gt_status layer_core(const gt_layer_call *c, const void *x)
 {
-    GT_TRY(c->m->k->rmsnorm(&c->m->x, c->p->norm_out, s->x1, w->norm[GT_PRE_MLP_NORM], c->n, c->H,
-                            c->m->config->rms_norm_eps));
-    GT_TRY(linear(c, w, layer, GT_GATE_PROJ, s->gate, c->p->norm_out));
-    return linear(c, w, layer, GT_UP_PROJ, s->up, c->p->norm_out);
+    GT_TRY(attention_core(c, x));
+    GT_TRY(attention_out(c, x, c->s->o));
+    return mlp_core(c);
 }
 
-/* x_out NULL: a recomputation, which needs what leads to m but not the next layer's input */
-static gt_status mlp_block(const call *c, const gt_layer_weights *w, int layer, gt_layer_acts *s, void *x_out)
+/* x -> x_out = x1 + RMSNorm(m) */
+static gt_status layer(const gt_layer_call *c, const void *x, void *x_out)
 {
-    const gt_kernels *k = c->m->k;
-    GT_TRY(gate_up(c, w, layer, s));
-    GT_TRY(k->geglu(&c->m->x, c->p->h, s->gate, s->up, (size_t)c->n * (size_t)c->F));
-    GT_TRY(linear(c, w, layer, GT_DOWN_PROJ, s->m, c->p->h));
-    if (!x_out) return GT_OK;
-    return k->rmsnorm_add(&c->m->x, x_out, s->x1, s->m, w->norm[GT_POST_MLP_NORM], c->n, c->H,
-                          c->m->config->rms_norm_eps);
+    GT_TRY(layer_core(c, x));
+    return add_normed(c, x_out, c->s->x1, c->s->m, GT_POST_MLP_NORM);
 }
 
 /* Behind the last layer's attention only the rows that predict something are looked at again: the rest of the layer is
- * computed for them alone, in the order of the targets. p->x[layers] then holds [targets, H]. */
-static gt_status last_block(const call *c, const gt_layer_weights *w, int layer, const void *x, gt_layer_acts *s,
-                            void *x_out)
+ * computed for them alone, in the order of the targets. x_out is [targets, H]. */
+static gt_status last_layer(const gt_layer_call *c, const void *x, void *x_out)
 {
-    const gt_kernels *k = c->m->k;
     const gt_batch *b = c->b;
-    call few = *c;
-    few.n = b->targets;
-    if (c->lora.row_key) {
-        for (int i = 0; i < b->targets; i++) c->p->target_key[i] = c->lora.row_key[b->target_row[i]];
-        few.lora.row_key = c->p->target_key;
-    }
-    GT_TRY(attention_core(c, w, layer, x, s));
-    GT_TRY(k->gather_rows(&c->m->x, c->p->d_o, s->o, b->target_row, b->targets, c->Q));
-    GT_TRY(k->gather_rows(&c->m->x, s->x1, x, b->target_row, b->targets, c->H));
-    GT_TRY(attention_out(&few, w, layer, s->x1, c->p->d_o, s));
-    return mlp_block(&few, w, layer, s, x_out);
+    const gt_layer_call few = gt_layer_few(c);
+    void *few_x = c->s->x1, *few_o = c->p->few_o; /* x1 is x plus a norm, element by element: in place */
+    GT_TRY(attention_core(c, x));
+    GT_TRY(c->k->gather_rows(c->x, few_o, c->s->o, b->target_row, b->targets, c->Q));
+    GT_TRY(c->k->gather_rows(c->x, few_x, x, b->target_row, b->targets, c->H));
+    GT_TRY(attention_out(&few, few_x, few_o));
+    GT_TRY(mlp_core(&few));
+    return add_normed(&few, x_out, c->s->x1, c->s->m, GT_POST_MLP_NORM);
 }
 
-static gt_status check_batch(const gt_model *m, const gt_pass *p, const gt_batch *b, const gt_kv_cache *cache)
+static gt_status check_tokens(const gt_model *m, const gt_pass *p, const gt_batch *b)
 {
     if (b->n < 1 || b->n > p->max_tokens || b->docs < 1 || b->docs > p->max_spans)
         return GT_FAIL(GT_ERR_ARG, "a pass of %d tokens in %d documents; this one was made for %d in %d", b->n, b->docs,
                        p->max_tokens, p->max_spans);
-    if (cache && (b->docs != 1 || b->pos[0] != cache->len || b->n > cache->capacity - cache->len))
-        return GT_FAIL(GT_ERR_ARG, "%d tokens at position %d do not continue a cache of %d of %d", b->n, b->pos[0],
-                       cache->len, cache->capacity);
     for (int i = 0; i < b->n; i++) {
         if (b->ids[i] < 0 || b->ids[i] >= m->config->vocab_size)
             return GT_FAIL(GT_ERR_DATA, "token id %d; this model has ids 0 to %d", b->ids[i],
                            m->config->vocab_size - 1);
         if (b->pos[i] < 0 || b->pos[i] >= m->positions)
             return GT_FAIL(GT_ERR_DATA, "position %d; this run was made for %d positions", b->pos[i], m->positions);
+    }
+    return GT_OK;
+}
+
+static gt_status check_adapter(const gt_pass *p, const gt_lora *lora)
+{
+    if (lora && lora->max_rank > p->lora_rank)
+        return GT_FAIL(GT_ERR_ARG, "an adapter of rank %d in a pass that was made for ranks up to %d", lora->max_rank,
+                       p->lora_rank);
+    return GT_OK;
+}
+
+static gt_status check_sources(const gt_model *m, const gt_pass *p, const gt_batch *b, const gt_span_source *source)
+{
+    if (source && p->training) return GT_FAIL(GT_ERR_ARG, "a training pass takes no documents from caches");
+    for (int d = 0; d < b->docs; d++) {
+        const int pos = b->pos[b->doc_begin[d]], n = b->doc_begin[d + 1] - b->doc_begin[d];
+        const gt_kv_source *kv = source ? source[d].kv : NULL;
+        GT_TRY(check_adapter(p, source ? source[d].lora : m->lora));
+        if (kv)
+            GT_TRY(gt_kv_source_check(kv, m->config, pos, n));
+        else if (pos != 0)
+            return GT_FAIL(GT_ERR_ARG, "document %d begins at position %d, and no source has what is before", d, pos);
+        for (int other = 0; kv && other < d; other++)
+            if (source[other].kv == kv) return GT_FAIL(GT_ERR_ARG, "documents %d and %d have one source", other, d);
     }
     return GT_OK;
 }
@@ -219,46 +182,39 @@ static void set_dropout(gt_model *m, gt_pass *p, const gt_batch *b, const gt_for
 gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_forward_options *o)
 {
     const int layers = m->config->num_hidden_layers;
-    GT_TRY(check_batch(m, p, batch, o->cache));
+    GT_TRY(check_tokens(m, p, batch));
+    GT_TRY(check_sources(m, p, batch, o->source));
     set_dropout(m, p, batch, o);
-    const call c = call_of(m, p, batch, o->cache);
+    gt_layer_call c = gt_layer_call_make(m, p, batch, o->source);
     p->live = -1;
     p->few = o->targets_only && p->training && batch->targets > 0 && batch->targets < batch->n;
+    /* x0: section 2.1 */
     GT_TRY(m->k->embed(&m->x, p->x[0], &m->weights->embed, batch->ids, batch->n, m->embed_multiplier));
     for (int l = 0; l < layers; l++) {
         GT_TRY(gt_signals_check());
         if (o->observe) o->observe(o->observe_context, l, p->x[l], batch->n);
         const gt_layer_weights *w;
-        GT_TRY(gt_resident_acquire(m, l, GT_ORDER_FORWARD, &w));
-        gt_status st;
-        if (p->few && l == layers - 1)
-            st = last_block(&c, w, l, p->x[l], &p->layer[l], p->x[l + 1]);
-        else {
-            st = attention_block(&c, w, l, p->x[l], &p->layer[l]);
-            if (st == GT_OK) st = mlp_block(&c, w, l, &p->layer[l], p->x[l + 1]);
-        }
-        gt_resident_release(m, l);
+        GT_TRY(gt_resident_acquire(&m->resident, l, GT_ORDER_FORWARD, &w));
+        gt_layer_enter(&c, l, w);
+        gt_status st = (p->few && l == layers - 1 ? last_layer : layer)(&c, p->x[l], p->x[l + 1]);
+        gt_resident_release(&m->resident, l);
         GT_TRY(st);
     }
     p->live = layers - 1;
     if (o->observe) o->observe(o->observe_context, layers, p->x[layers], p->few ? batch->targets : batch->n);
-    if (o->cache) o->cache->len += batch->n;
+    for (int d = 0; o->source && d < batch->docs; d++)
+        if (o->source[d].kv) o->source[d].kv->len += batch->doc_begin[d + 1] - batch->doc_begin[d];
     return GT_OK;
 }
 
 gt_status gt_forward_recompute(gt_model *m, gt_pass *p, const gt_batch *batch, int layer, bool mlp_only)
 {
-    const call c = call_of(m, p, batch, NULL);
+    gt_layer_call c = gt_layer_call_make(m, p, batch, NULL);
     const gt_layer_weights *w;
-    GT_TRY(gt_resident_acquire(m, layer, GT_ORDER_FORWARD, &w));
-    gt_status st;
-    if (mlp_only)
-        st = gate_up(&c, w, layer, &p->layer[layer]);
-    else {
-        st = attention_block(&c, w, layer, p->x[layer], &p->layer[layer]);
-        if (st == GT_OK) st = mlp_block(&c, w, layer, &p->layer[layer], NULL);
-    }
-    gt_resident_release(m, layer);
+    GT_TRY(gt_resident_acquire(&m->resident, layer, GT_ORDER_FORWARD, &w));
+    gt_layer_enter(&c, layer, w);
+    gt_status st = mlp_only ? gate_up(&c) : layer_core(&c, p->x[layer]);
+    gt_resident_release(&m->resident, layer);
     return st;
 }
 
@@ -277,7 +233,8 @@ gt_status gt_forward_logits(gt_model *m, gt_pass *p, const int32_t *row, int row
                              p->head_buffer, p->head_buffer_bytes);
 }
 
-/* One chunk of targets: losses, and the gradient scattered into dx. */
+/* One chunk of targets: losses (section 2.7), and the gradient through head and final norm scattered into dx
+ * (docs/model/backward.md section 1.1). */
 static gt_status head_chunk(gt_model *m, gt_pass *p, const gt_batch *b, int first, int rows, bool with_gradient)
 {
     const int H = m->config->hidden_size;

@@ -4,21 +4,15 @@
 #define GT_FORWARD_H
 
 #include "batch.h"
+#include "kv_source.h"
 #include "model.h"
-
-/* Keys and values of one sequence, layer by layer, for generation. */
-typedef struct {
-    int capacity;           /* tokens */
-    int len;                /* tokens held: the next token's position */
-    void *k[GT_MAX_LAYERS]; /* [capacity, K] act, after norm and RoPE */
-    void *v[GT_MAX_LAYERS]; /* [capacity, K] act */
-} gt_kv_cache;
-
-void gt_kv_cache_carve(gt_kv_cache *c, gt_arena *a, const gt_model_config *config, gt_dtype act, int capacity);
+#include "pass.h"
 
 /* What the pass is for. */
 typedef struct {
-    gt_kv_cache *cache; /* NULL, or: the batch is one document that continues at cache->len (advanced on success) */
+    /* [batch->docs]: where each document's earlier keys and values are, and its adapter; sources differ, and are
+     * advanced on success. NULL: every document by itself, with the model's adapter. Not in a training pass. */
+    const gt_span_source *source;
     /* Training: what follows the last layer's attention is computed for the rows with a target alone; afterwards only
      * gt_forward_loss and gt_backward may look at the result. */
     bool targets_only;
@@ -31,8 +25,11 @@ typedef struct {
 } gt_forward_options;
 
 /* Runs embedding and all layers over the batch; p->x[L] holds the result. batch->n <= p->max_tokens. In a training pass
- * what the backward needs is kept in p. GT_ERR_ARG: ids or positions out of range; GT_ERR_INTERRUPTED: a stop was
- * asked. */
+ * what the backward needs is kept in p. A document with a source is one that continues it, several tokens of a prompt
+ * or the next of an answer. On failure sources hold what they held.
+ * GT_ERR_DATA: ids or positions out of range; GT_ERR_ARG: a batch or adapter that the pass was not made for, a document
+ * that does not continue its source, has none and does not begin at position 0, or finds no room in it; a source given
+ * twice; GT_ERR_INTERRUPTED: a stop was asked. */
 gt_status gt_forward(gt_model *m, gt_pass *p, const gt_batch *batch, const gt_forward_options *o);
 
 /* One layer again, into p's shared activations: what backward calls under checkpointing. mlp_only: gate and up alone.

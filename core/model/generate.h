@@ -1,4 +1,4 @@
-/* generate.h - continuing one sequence with a KV cache. */
+/* generate.h - continuing one sequence, whose keys and values are kept in one run of memory. */
 #ifndef GT_GENERATE_H
 #define GT_GENERATE_H
 
@@ -9,13 +9,13 @@ typedef struct {
     gt_model *m; /* borrowed */
     gt_arena arena;
     gt_pass pass;
-    gt_kv_cache cache;
+    gt_kv_source kv;
     float *logits;         /* [V] */
     gt_candidate *scratch; /* [V] */
 } gt_generator;
 
-/* capacity: prompt and new tokens together, at most the positions m was made for; lora: the adapter of m, or NULL;
- * chunk: prompt tokens computed at once, at most the max_tokens m was made for. */
+/* capacity: prompt and new tokens together, at most the positions m was made for (GT_ERR_CONFIG); chunk: prompt tokens
+ * computed at once, at most the max_tokens m was made for. The adapter is m's. */
 gt_status gt_generator_create(gt_generator *g, gt_model *m, int capacity, int chunk);
 void gt_generator_destroy(gt_generator *g); /* zeroed structs are fine */
 

@@ -26,8 +26,8 @@ typedef struct gt_lora {
     void *act;            /* [count] copies in the compute dtype; param itself when that is float32 */
 } gt_lora;
 
-/* Lays out slots for ranks[layer * GT_PROJ_COUNT + proj] (0: none) with the given scalings (same indexing): order is
- * layer, projection, A before B. Fills everything but param and act. */
+/* Lays out slots for ranks[gt_slot_index] (0: none) with the given scalings (same indexing): order is layer,
+ * projection, A before B. Fills everything but param and act. */
 void gt_lora_layout(gt_lora *l, const gt_model_config *c, const int *ranks, const float *scalings);
 
 /* Pushes param and act for a table's compute dtype. */
@@ -44,20 +44,28 @@ gt_status gt_lora_refresh(gt_lora *l, const gt_kernels *k, gt_exec *x);
 /* What dropout and the products of one call need to know of its rows. */
 typedef struct {
     const uint64_t *row_key; /* [n] per token: seed, epoch, sample and position folded; NULL: no dropout (evaluation) */
-    void *t;                 /* [n, max_rank] act scratch */
-    void *dropped;           /* [n, widest input] act scratch; NULL without dropout */
-    float *wide;             /* [n, widest input] f32 scratch; NULL without dropout */
+    void *t;                 /* [n, r] act scratch */
+    void *dropped;           /* [n, in] act scratch; NULL without dropout */
+    float *wide;             /* [n, in] f32 scratch; NULL without dropout */
 } gt_lora_work;
 
-/* out[n, out_features] += scaling * (drop(in) A^T) B^T for the slot of (layer, proj); nothing when it has none. out is
- * act. */
-gt_status gt_lora_forward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
-                          gt_proj p, void *out, const void *in, int n, const gt_lora_work *w);
+/* One projection's adapter, and the rows it is computed for. All borrowed. */
+typedef struct {
+    const gt_lora *lora;
+    const gt_kernels *k;
+    gt_exec *x;
+    const gt_model_config *config;
+    gt_slot slot;
+    int n;
+    gt_lora_work work;
+} gt_lora_call;
 
-/* Accumulates the gradients of A and B into grad [count] f32 (unscaled sums over the tokens), and adds the adapter's
- * part to d_in [n, in] when d_in is not NULL (d_in_dtype: act or GT_F32). docs/model/backward.md section 1.4. */
-gt_status gt_lora_backward(const gt_lora *l, const gt_kernels *k, gt_exec *x, const gt_model_config *c, int layer,
-                           gt_proj p, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out, const void *in,
-                           int n, const gt_lora_work *w);
+/* out[n, out_features] += scaling * (drop(in) A^T) B^T; nothing where the slot has no adapter. out is act. */
+gt_status gt_lora_forward(const gt_lora_call *c, void *out, const void *in);
+
+/* Adds the gradients of A and B to grad [count] f32 (unscaled sums over the tokens), and the adapter's part to
+ * d_in [n, in_features] when d_in is not NULL (d_in_dtype: act or GT_F32). docs/model/backward.md section 1.4. */
+gt_status gt_lora_backward(const gt_lora_call *c, float *grad, void *d_in, gt_dtype d_in_dtype, const void *d_out,
+                           const void *in);
 
 #endif

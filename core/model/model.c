@@ -1,37 +1,35 @@
 #include "model.h"
 
 #include "checked.h"
-#include "resident.h"
+#include "pass.h"
 #include "rope_table.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-gt_kernel_dims gt_model_kernel_dims(const gt_model_config *c, int max_tokens, int lora_rank)
-{
-    return (gt_kernel_dims){.hidden = c->hidden_size,
-                            .inter = c->intermediate_size,
-                            .heads = c->num_attention_heads,
-                            .kv_heads = c->num_key_value_heads,
-                            .head_dim = c->head_dim,
-                            .vocab = c->vocab_size,
-                            .max_tokens = max_tokens,
-                            .lora_rank = lora_rank};
-}
+typedef struct {
+    gt_model *m; /* its kernel table is chosen */
+    const gt_weights *w;
+    const gt_model_options *o;
+    int threads;
+} carving;
 
 /* The one place that says how large the model's own memory is. */
-static void carve(gt_model *m, gt_arena *a, const gt_weights *w, const gt_model_options *o, int threads)
+static void carve(void *context, gt_arena *a)
 {
-    const gt_kernel_dims dims = gt_model_kernel_dims(&w->config, gt_max_int(o->max_tokens, o->positions), o->lora_rank);
-    const size_t half = (size_t)w->config.head_dim / 2;
+    const carving *c = context;
+    gt_model *m = c->m;
+    const gt_kernel_dims dims =
+        gt_pass_kernel_dims(&c->w->config, gt_max_int(c->o->max_tokens, c->o->positions), c->o->lora_rank);
+    const size_t positions = (size_t)c->o->positions, half = (size_t)c->w->config.head_dim / 2;
     for (int i = 0; i < 2; i++) {
-        m->rope_cos[i] = gt_arena_push(a, (size_t)o->positions, half * sizeof(float), "model.rope");
-        m->rope_sin[i] = gt_arena_push(a, (size_t)o->positions, half * sizeof(float), "model.rope");
+        m->rope_cos[i] = gt_arena_push(a, positions, half * sizeof(float), "model.rope");
+        m->rope_sin[i] = gt_arena_push(a, positions, half * sizeof(float), "model.rope");
     }
-    m->slot = gt_arena_push(a, gt_resident_slot_bytes(w, m->k->act), 1, "model.decoded_layer");
+    m->resident.slot = gt_arena_push(a, gt_resident_slot_bytes(c->w, m->k->act), 1, "model.decoded_layer");
     m->x.scratch_stride = gt_align_up(m->k->scratch_bytes(&dims), 4096);
-    m->x.scratch = gt_arena_push(a, (size_t)threads, m->x.scratch_stride, "kernels.scratch");
+    m->x.scratch = gt_arena_push(a, (size_t)c->threads, m->x.scratch_stride, "kernels.scratch");
 }
 
 static int threads_of(const gt_model_options *o)
@@ -44,8 +42,18 @@ gt_status gt_model_plan(gt_arena *plan, const gt_weights *w, const gt_model_opti
     gt_model probe;
     memset(&probe, 0, sizeof probe);
     GT_TRY(gt_kernels_get(&probe.k, o->backend, o->act));
-    carve(&probe, plan, w, o, threads_of(o));
+    carve(&(carving){&probe, w, o, threads_of(o)}, plan);
     return GT_OK;
+}
+
+/* What docs/model/gemma3.md sections 2.1, 2.3 and 2.4 compute once. */
+static void fill_constants(gt_model *m, const gt_model_config *c, gt_dtype act)
+{
+    m->embed_multiplier = sqrtf((float)c->hidden_size);
+    if (act == GT_BF16) m->embed_multiplier = gt_bf16_to_f32(gt_f32_to_bf16(m->embed_multiplier));
+    m->attn_scale = (float)pow(c->query_pre_attn_scalar, -0.5);
+    gt_rope_table(m->rope_cos[0], m->rope_sin[0], m->positions, c->head_dim, c->rope_local_base_freq, 1.0, act);
+    gt_rope_table(m->rope_cos[1], m->rope_sin[1], m->positions, c->head_dim, c->rope_theta, c->rope_factor, act);
 }
 
 gt_status gt_model_create(gt_model **out, const gt_weights *w, const gt_model_options *o)
@@ -57,25 +65,18 @@ gt_status gt_model_create(gt_model **out, const gt_weights *w, const gt_model_op
     gt_model *m = calloc(1, sizeof *m);
     if (!m) return GT_FAIL(GT_ERR_NOMEM, "no memory for a model");
     const int threads = threads_of(o);
-    gt_arena plan;
-    gt_arena_measure(&plan);
     gt_status st;
     GT_TRY_TO(st, gt_kernels_get(&m->k, o->backend, o->act), fail);
-    carve(m, &plan, w, o, threads);
-    GT_TRY_TO(st, gt_arena_status(&plan), fail);
-    GT_TRY_TO(st, gt_arena_create(&m->arena, plan.used), fail);
-    carve(m, &m->arena, w, o, threads);
-    GT_TRY_TO(st, gt_arena_status(&m->arena), fail);
+    GT_TRY_TO(st, gt_arena_build(&m->arena, carve, &(carving){m, w, o, threads}), fail);
     GT_TRY_TO(st, gt_pool_create(&m->x.pool, threads), fail);
     m->weights = w;
     m->config = c;
-    m->held_layer = m->slot_layer = -1;
     m->positions = o->positions;
-    m->embed_multiplier = sqrtf((float)c->hidden_size);
-    if (o->act == GT_BF16) m->embed_multiplier = gt_bf16_to_f32(gt_f32_to_bf16(m->embed_multiplier));
-    m->attn_scale = (float)pow(c->query_pre_attn_scalar, -0.5);
-    gt_rope_table(m->rope_cos[0], m->rope_sin[0], o->positions, c->head_dim, c->rope_local_base_freq, 1.0, o->act);
-    gt_rope_table(m->rope_cos[1], m->rope_sin[1], o->positions, c->head_dim, c->rope_theta, c->rope_factor, o->act);
+    m->resident.weights = w;
+    m->resident.k = m->k;
+    m->resident.x = &m->x;
+    m->resident.held_layer = m->resident.slot_layer = -1;
+    fill_constants(m, c, o->act);
     *out = m;
     return GT_OK;
 fail:

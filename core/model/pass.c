@@ -1,6 +1,6 @@
-/* pass.c - the memory of one pass, named piece by piece. */
+#include "pass.h"
+
 #include "checked.h"
-#include "model.h"
 
 #include <string.h>
 
@@ -59,11 +59,10 @@ static void carve_layers(gt_pass *p, const shape *s, int layers)
 
 static void carve_gradients(gt_pass *p, const shape *s, bool dropout, const gt_kernels *k, const gt_kernel_dims *dims)
 {
-    const size_t wide = gt_max_size(s->F, s->Q);
     p->dx = rows_f32(s, s->H, "grads.residual");
     p->d_norm = rows_f32(s, s->H, "grads.norm_in");
-    p->d_small = rows(s, s->H, "grads.branch_out");
-    p->d_h = rows(s, wide, "grads.mlp");
+    p->d_branch = rows(s, s->H, "grads.branch_out");
+    p->d_h = rows(s, s->F, "grads.mlp");
     p->row_map = gt_arena_push(s->arena, s->n, sizeof(int32_t), "grads.row_map");
     p->d_o = rows(s, s->Q, "grads.attention_out");
     p->dq = rows(s, s->Q, "grads.q");
@@ -71,7 +70,10 @@ static void carve_gradients(gt_pass *p, const shape *s, bool dropout, const gt_k
     p->dv = rows(s, s->K, "grads.v");
     p->attn_buffer_bytes = k->attention_bwd_buffer_bytes(dims);
     p->attn_buffer = gt_arena_push(s->arena, p->attn_buffer_bytes, 1, "grads.attention_partials");
-    p->d_wide = dropout ? rows_f32(s, wide, "grads.wide") : NULL;
+    p->d_wide = dropout ? rows_f32(s, gt_max_size(s->F, s->Q), "grads.wide") : NULL;
+    p->few_o = p->d_o;
+    p->few_d_o = p->dq;
+    p->few_dx = p->d_norm;
 }
 
 static void carve_head(gt_pass *p, gt_arena *a, const shape *s, const gt_kernels *k, int vocab)
@@ -90,13 +92,36 @@ static void carve_head(gt_pass *p, gt_arena *a, const shape *s, const gt_kernels
     p->head_buffer = gt_arena_push(a, p->head_buffer_bytes, 1, "head.tiles");
 }
 
-void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernels *k, const gt_lora *lora,
-                   const gt_pass_options *o)
+static void carve_adapter(gt_pass *p, const shape *s, bool dropout)
+{
+    const size_t widest = gt_max_size(gt_max_size(s->F, s->Q), s->H);
+    p->lora.t = rows(s, (size_t)p->lora_rank, "adapter.low_rank");
+    if (!dropout) return;
+    p->row_key = gt_arena_push(s->arena, s->n, sizeof(uint64_t), "adapter.dropout_keys");
+    p->target_key = gt_arena_push(s->arena, s->n, sizeof(uint64_t), "adapter.dropout_keys");
+    p->lora.dropped = rows(s, widest, "adapter.dropped");
+    p->lora.wide = rows_f32(s, widest, "adapter.wide");
+}
+
+gt_kernel_dims gt_pass_kernel_dims(const gt_model_config *c, int max_tokens, int lora_rank)
+{
+    return (gt_kernel_dims){.hidden = c->hidden_size,
+                            .inter = c->intermediate_size,
+                            .heads = c->num_attention_heads,
+                            .kv_heads = c->num_key_value_heads,
+                            .head_dim = c->head_dim,
+                            .vocab = c->vocab_size,
+                            .max_tokens = max_tokens,
+                            .lora_rank = lora_rank};
+}
+
+void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernels *k, const gt_pass_options *o)
 {
     const gt_model_config *c = &w->config;
     memset(p, 0, sizeof *p);
     p->max_tokens = o->max_tokens;
     p->head_rows = o->head_rows;
+    p->lora_rank = o->lora_rank;
     p->training = o->training;
     p->keep = o->keep;
     p->live = -1;
@@ -117,17 +142,9 @@ void gt_pass_carve(gt_pass *p, gt_arena *a, const gt_weights *w, const gt_kernel
     p->h = rows(&s, s.F, "acts.mlp_hidden");
     p->max_spans = o->max_documents;
     p->span = gt_arena_push(a, (size_t)o->max_documents, sizeof *p->span, "acts.spans");
-    const bool dropout = o->training && lora && lora->dropout > 0;
-    if (lora && lora->count > 0) {
-        p->lora.t = rows(&s, (size_t)lora->max_rank, "adapter.low_rank");
-        if (dropout) {
-            p->row_key = gt_arena_push(a, s.n, sizeof(uint64_t), "adapter.dropout_keys");
-            p->target_key = gt_arena_push(a, s.n, sizeof(uint64_t), "adapter.dropout_keys");
-            p->lora.dropped = rows(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.dropped");
-            p->lora.wide = rows_f32(&s, gt_max_size(gt_max_size(s.F, s.Q), s.H), "adapter.wide");
-        }
-    }
-    const gt_kernel_dims dims = gt_model_kernel_dims(c, o->max_tokens, lora ? lora->max_rank : 0);
+    const bool dropout = o->training && o->dropout;
+    if (o->lora_rank > 0) carve_adapter(p, &s, dropout);
+    const gt_kernel_dims dims = gt_pass_kernel_dims(c, o->max_tokens, o->lora_rank);
     if (o->training) carve_gradients(p, &s, dropout, k, &dims);
     if (o->head_rows > 0) carve_head(p, a, &s, k, c->vocab_size);
 }

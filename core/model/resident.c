@@ -1,5 +1,6 @@
 #include "resident.h"
 
+#include "arena.h"
 #include "checked.h"
 
 /* A matrix stored exactly as the kernels want it is used where it is mapped. */
@@ -25,34 +26,37 @@ size_t gt_resident_slot_bytes(const gt_weights *w, gt_dtype act)
     return most;
 }
 
-gt_status gt_resident_acquire(gt_model *m, int layer, gt_weight_order order, const gt_layer_weights **out)
+static gt_status decode(gt_resident *r, int layer, gt_weight_order order)
 {
-    if (m->held_layer >= 0) return GT_FAIL(GT_ERR_INTERNAL, "layer %d is still held", m->held_layer);
-    if (m->slot_layer != layer || m->slot_order != order) {
-        m->slot_layer = -1;
-        char *at = m->slot;
-        for (int p = 0; p < GT_PROJ_COUNT; p++) {
-            const gt_matrix *w = &m->weights->proj[layer][p];
-            if (as_stored(w, m->k->act)) {
-                m->held.proj[p] = w->data;
-                m->held.order[p] = GT_ORDER_ROWS;
-                continue;
-            }
-            GT_TRY(m->k->decode_weight(&m->x, at, w, order));
-            m->held.proj[p] = at;
-            m->held.order[p] = order;
-            at += matrix_bytes(w, m->k->act);
-        }
-        for (int i = 0; i < GT_NORM_COUNT; i++) m->held.norm[i] = m->weights->norm[layer][i];
-        m->slot_layer = layer; /* consecutive passes over one layer (tokens of a reply, say) decode it once */
-        m->slot_order = order;
+    const gt_dtype act = r->k->act;
+    char *at = r->slot;
+    r->slot_layer = -1;
+    for (int p = 0; p < GT_PROJ_COUNT; p++) {
+        const gt_matrix *w = &r->weights->proj[layer][p];
+        const bool stored = as_stored(w, act);
+        r->held.proj[p] = stored ? w->data : at;
+        r->held.order[p] = stored ? GT_ORDER_ROWS : order;
+        if (stored) continue;
+        GT_TRY(r->k->decode_weight(r->x, at, w, order));
+        at += matrix_bytes(w, act);
     }
-    m->held_layer = layer;
-    *out = &m->held;
+    for (int i = 0; i < GT_NORM_COUNT; i++) r->held.norm[i] = r->weights->norm[layer][i];
+    r->slot_layer = layer;
+    r->slot_order = order;
     return GT_OK;
 }
 
-void gt_resident_release(gt_model *m, int layer)
+gt_status gt_resident_acquire(gt_resident *r, int layer, gt_weight_order order, const gt_layer_weights **out)
 {
-    if (m->held_layer == layer) m->held_layer = -1;
+    if (r->held_layer >= 0) return GT_FAIL(GT_ERR_INTERNAL, "layer %d is still held", r->held_layer);
+    /* what is asked for twice in a row (the last layer: forward, then its recomputation) is decoded once */
+    if (r->slot_layer != layer || r->slot_order != order) GT_TRY(decode(r, layer, order));
+    r->held_layer = layer;
+    *out = &r->held;
+    return GT_OK;
+}
+
+void gt_resident_release(gt_resident *r, int layer)
+{
+    if (r->held_layer == layer) r->held_layer = -1;
 }

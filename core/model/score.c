@@ -8,15 +8,26 @@
 /* Supervised rows, and rows of logits, computed at once: 16 rows of logits are 17 MB at a vocabulary of 262144. */
 enum { HEAD_ROWS = 64, LOGIT_ROWS = 16 };
 
-static void carve(gt_scorer *s, gt_arena *a, int max_tokens, bool logits)
+typedef struct {
+    gt_scorer *s;
+    int max_tokens;
+    bool logits;
+} carving;
+
+static void carve(void *context, gt_arena *a)
 {
+    const carving *c = context;
+    gt_scorer *s = c->s;
     const gt_model *m = s->m;
-    const size_t vocab = (size_t)m->config->vocab_size;
-    gt_pass_carve(&s->pass, a, m->weights, m->k, m->lora,
-                  &(gt_pass_options){.max_tokens = max_tokens, .max_documents = 1, .head_rows = HEAD_ROWS});
-    s->nll = gt_arena_push(a, (size_t)max_tokens, sizeof *s->nll, "score.nll");
-    s->greedy = gt_arena_push(a, (size_t)max_tokens, sizeof *s->greedy, "score.nll");
-    if (!logits) return;
+    const size_t tokens = (size_t)c->max_tokens, vocab = (size_t)m->config->vocab_size;
+    gt_pass_carve(&s->pass, a, m->weights, m->k,
+                  &(gt_pass_options){.max_tokens = c->max_tokens,
+                                     .max_documents = 1,
+                                     .head_rows = HEAD_ROWS,
+                                     .lora_rank = m->lora ? m->lora->max_rank : 0});
+    s->nll = gt_arena_push(a, tokens, sizeof *s->nll, "score.nll");
+    s->greedy = gt_arena_push(a, tokens, sizeof *s->greedy, "score.nll");
+    if (!c->logits) return;
     s->logits = gt_arena_push(a, LOGIT_ROWS, vocab * sizeof *s->logits, "score.logits");
     s->scratch = gt_arena_push(a, vocab, sizeof *s->scratch, "score.candidates");
     s->best = gt_arena_push(a, (size_t)s->top + 1, sizeof *s->best, "score.candidates");
@@ -29,14 +40,7 @@ gt_status gt_scorer_create(gt_scorer *s, gt_model *m, int max_tokens, int top, b
         return GT_FAIL(GT_ERR_USAGE, "the %d best tokens of a vocabulary of %d", top, m->config->vocab_size);
     s->m = m;
     s->top = top;
-    const bool logits = top > 0 || all_logits;
-    gt_arena plan;
-    gt_arena_measure(&plan);
-    carve(s, &plan, max_tokens, logits);
-    GT_TRY(gt_arena_status(&plan));
-    GT_TRY(gt_arena_create(&s->arena, plan.used));
-    carve(s, &s->arena, max_tokens, logits);
-    return gt_arena_status(&s->arena);
+    return gt_arena_build(&s->arena, carve, &(carving){s, max_tokens, top > 0 || all_logits});
 }
 
 void gt_scorer_destroy(gt_scorer *s)

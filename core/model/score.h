@@ -3,8 +3,8 @@
 #define GT_SCORE_H
 
 #include "forward.h"
-#include "json.h"
 #include "sampler.h"
+#include "text.h"
 
 typedef struct {
     gt_model *m; /* borrowed */

@@ -11,23 +11,22 @@ static gt_dtype act_of(const gt_open_options *o)
     return o->compute_dtype == GT_COMPUTE_F32 ? GT_F32 : GT_BF16;
 }
 
+static void carve_adapter(void *context, gt_arena *a)
+{
+    gt_opened_model *x = context;
+    gt_lora_carve(&x->lora, a, act_of(&x->o));
+}
+
 static gt_status open_adapter(gt_opened_model *x)
 {
     gt_adapter *a;
-    gt_arena plan;
     GT_TRY(gt_adapter_read(&a, x->o.adapter, &x->w->config));
     if (a->ignored_vision > 0)
         gt_log(GT_WARN, "adapter", "%s: %zu tensors of a vision tower are passed over", x->o.adapter,
                a->ignored_vision);
     gt_lora_layout(&x->lora, &x->w->config, a->targets.rank, a->targets.scaling);
-    gt_arena_measure(&plan);
-    gt_lora_carve(&x->lora, &plan, act_of(&x->o));
-    gt_status st = gt_arena_status(&plan);
-    if (st == GT_OK) st = gt_arena_create(&x->adapter_arena, plan.used);
-    if (st == GT_OK) {
-        gt_lora_carve(&x->lora, &x->adapter_arena, act_of(&x->o));
-        memcpy(x->lora.param, a->param, x->lora.count * sizeof *x->lora.param);
-    }
+    gt_status st = gt_arena_build(&x->adapter_arena, carve_adapter, x);
+    if (st == GT_OK) memcpy(x->lora.param, a->param, x->lora.count * sizeof *x->lora.param);
     gt_adapter_free(a);
     return st;
 }

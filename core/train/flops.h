@@ -5,7 +5,7 @@
 #ifndef GT_FLOPS_H
 #define GT_FLOPS_H
 
-#include "model.h"
+#include "pass.h"
 
 typedef struct {
     double linear;    /* one forward through all frozen projections */

@@ -165,11 +165,13 @@ static void carve(gt_train_run *t, gt_arena *a, const gt_kernels *k, int pass_to
     const gt_pass_options pass = {.max_tokens = pass_tokens,
                                   .max_documents = gt_loader_longest_micro(t->loader) + 1,
                                   .head_rows = GT_TRAIN_HEAD_ROWS,
+                                  .lora_rank = t->lora.max_rank,
                                   .training = true,
+                                  .dropout = t->lora.dropout > 0,
                                   .keep = keep_of(t->r)};
     gt_lora_carve(&t->lora, a, k->act);
     gt_trainer_carve(&t->t, a, t->lora.count, t->max_micros);
-    gt_pass_carve(&t->pass, a, t->w, k, &t->lora, &pass);
+    gt_pass_carve(&t->pass, a, t->w, k, &pass);
     t->owner = gt_arena_push(a, (size_t)t->max_micros, sizeof *t->owner, "train.assignment");
     t->cost = gt_arena_push(a, (size_t)t->max_micros, sizeof *t->cost, "train.assignment");
     t->skip = gt_arena_push(a, (size_t)t->max_micros, 1, "train.assignment");

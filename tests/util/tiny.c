@@ -55,9 +55,23 @@ void free_quantized(tiny_quantized *q)
         for (int p = 0; p < GT_PROJ_COUNT; p++) free(q->block[l][p]);
 }
 
+typedef struct {
+    tiny_run *r;
+    const gt_pass_options *o;
+} carving;
+
+static void carve(void *context, gt_arena *a)
+{
+    const carving *c = context;
+    gt_pass_carve(&c->r->pass, a, c->r->m->weights, c->r->m->k, c->o);
+}
+
 void tiny_open(tiny_run *r, const gt_weights *w, gt_backend backend, gt_dtype act, int threads, gt_lora *lora,
                const gt_pass_options *o, int positions)
 {
+    gt_pass_options options = *o;
+    if (lora) options.lora_rank = lora->max_rank;
+    if (lora) options.dropout = lora->dropout > 0;
     memset(r, 0, sizeof *r);
     assert_ok(gt_model_create(&r->m, w,
                               &(gt_model_options){.backend = backend,
@@ -65,15 +79,9 @@ void tiny_open(tiny_run *r, const gt_weights *w, gt_backend backend, gt_dtype ac
                                                   .threads = threads,
                                                   .positions = positions,
                                                   .max_tokens = o->max_tokens,
-                                                  .lora_rank = lora ? lora->max_rank : 0}));
+                                                  .lora_rank = options.lora_rank}));
     r->m->lora = lora;
-    gt_arena plan;
-    gt_arena_measure(&plan);
-    gt_pass_carve(&r->pass, &plan, w, r->m->k, lora, o);
-    assert_ok(gt_arena_status(&plan));
-    assert_ok(gt_arena_create(&r->arena, plan.used));
-    gt_pass_carve(&r->pass, &r->arena, w, r->m->k, lora, o);
-    assert_ok(gt_arena_status(&r->arena));
+    assert_ok(gt_arena_build(&r->arena, carve, &(carving){r, &options}));
 }
 
 void tiny_close(tiny_run *r)

@@ -4,6 +4,7 @@
 
 #include "forward.h"
 #include "model.h"
+#include "pass.h"
 #include "weights.h"
 
 /* Every projection of an opened model quantized to nested NF4 in memory, as bitsandbytes would after a
@@ -22,6 +23,7 @@ typedef struct {
     gt_pass pass;
 } tiny_run;
 
+/* What of o depends on the adapter is filled in from lora, the model's adapter; NULL: as o says. */
 void tiny_open(tiny_run *r, const gt_weights *w, gt_backend backend, gt_dtype act, int threads, gt_lora *lora,
                const gt_pass_options *o, int positions);
 void tiny_close(tiny_run *r);

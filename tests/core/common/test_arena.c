@@ -105,6 +105,34 @@ static void a_cursor_measures_what_it_carves(void **state)
     assert_int_equal(real.used, measure.used);
 }
 
+typedef struct {
+    pieces p;
+    int calls;
+    bool grows; /* the second carving asks for more than the first */
+} building;
+
+static void carve_building(void *context, gt_arena *a)
+{
+    building *b = context;
+    carve(a, b->grows && b->calls ? 200 : 100, &b->p);
+    b->calls++;
+}
+
+static void building_measures_and_carves(void **state)
+{
+    (void)state;
+    gt_arena a;
+    building b = {0};
+    assert_ok(gt_arena_build(&a, carve_building, &b));
+    assert_int_equal(b.calls, 2);
+    assert_non_null(a.base);
+    assert_int_equal(a.used, a.capacity);
+    gt_arena_free(&a);
+    building unlike = {.grows = true};
+    assert_fails(gt_arena_build(&a, carve_building, &unlike), GT_ERR_INTERNAL, "plan and use disagree");
+    assert_null(a.base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +142,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_failures_not_small_blocks),
         cmocka_unit_test(an_empty_piece_and_an_empty_arena_are_fine),
         cmocka_unit_test(a_cursor_measures_what_it_carves),
+        cmocka_unit_test(building_measures_and_carves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 gt_test(test_lora_init.c)
 gt_test(test_forward.c)
 gt_test(test_gradients.c)
+gt_test(test_kv_sources.c)
 gt_script_test(parity_wide.py TIMEOUT 1200 LABELS "slow;release")
