@@ -1,3 +1,4 @@
+gt_test(test_linear.c)
 gt_test(test_lora_init.c)
 gt_test(test_forward.c)
 gt_test(test_gradients.c)
