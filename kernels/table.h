@@ -84,7 +84,8 @@ typedef struct gt_kernels {
     /* adamw.h: one step of decoupled AdamW on f32 */
     gt_adamw_fn *adamw;
 
-    /* reduce.h: sum += round(g 2^shift), exact in 64-bit fixed point; g = sum * scale; sum g^2 in an order fixed by n */
+    /* reduce.h: sum += round(g 2^shift), exact in 64-bit fixed point; g = sum * scale; sum g^2 in an order that n
+     * fixes */
     gt_fix_add_fn *fix_add;
     gt_fix_get_fn *fix_get;
     gt_sum_squares_fn *sum_squares;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- parsing */
+/* Parsing. */
 
 /* Whether an argument is this option, by name, letter, or "name=value" (then *value points behind the sign). */
 static bool matches(const gt_option *o, const char *arg, const char **value)
@@ -93,7 +93,7 @@ static gt_status store(const gt_command_text *text, const gt_option *o, const ch
     return GT_FAIL(GT_ERR_INTERNAL, "option %s has no kind", o->name);
 }
 
-/* ---- help */
+/* Help. */
 
 static void print_option(const gt_option *o)
 {
@@ -121,7 +121,7 @@ static void print_help(const gt_command_text *text, const gt_option *option)
     printf("  -h, --help                this text\n");
 }
 
-/* ---- the whole line */
+/* The whole line. */
 
 gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, int argc, char **argv,
                         const char **operand, int *count, bool *help)

@@ -27,7 +27,7 @@ static bool holds(const char *folder, const char *name)
     return there;
 }
 
-/* ---- checkpoints and runs */
+/* Checkpoints and runs. */
 
 static void add_state(gt_text *out, const gt_ckpt *k)
 {
@@ -63,7 +63,7 @@ static gt_status inspect_run(gt_text *out, const char *path, bool is_run)
     return GT_OK;
 }
 
-/* ---- rows */
+/* Rows. */
 
 static const struct {
     const char *member, *form;

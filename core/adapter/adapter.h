@@ -42,7 +42,7 @@ typedef struct {
 gt_status gt_adapter_write_files(const char *folder, const gt_adapter_source *s);
 
 /* The same as a new folder, under a temporary name renamed last. An existing folder that is not empty is refused with
- * GT_ERR_CONFIG, unless replace is set and it holds nothing but files of an adapter or model (core/output_folder.h). */
+ * GT_ERR_CONFIG, unless replace is set and it holds nothing but files of an adapter or model (output_folder.h). */
 gt_status gt_adapter_write(const char *folder, const gt_adapter_source *s, bool replace);
 
 #endif

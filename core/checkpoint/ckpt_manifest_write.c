@@ -1,6 +1,6 @@
 /* ckpt_manifest_write.c - the manifest's text, byte for byte the same for the same state: it is hashed with itself (64
- * zeros stand for its digest while that is taken), and the caller's JSON goes in as it is. Hence no printer of JSON: one
- * may write a number otherwise, and 64-bit integers it may not hold at all. */
+ * zeros stand for its digest while that is taken), and the caller's JSON goes in as it is. Hence no printer of JSON:
+ * one may write a number otherwise, and 64-bit integers it may not hold at all. */
 #include "ckpt_manifest.h"
 
 #include "hash.h"

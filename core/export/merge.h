@@ -21,7 +21,7 @@ typedef struct {
  * decoded, rounded as gt_matrix says), the product summed in float32 over the rank in ascending order and the sum
  * rounded once; without adapter bf16(W). Shards of 5 GB; holds a few rows at a time. note: NULL, or pairs key, value,
  * NULL-terminated, recorded in the safetensors metadata and in config.json as "gemtune". GT_ERR_CONFIG: folder exists
- * (core/output_folder.h). GT_ERR_DATA: a value is not finite. Nothing is left on failure. */
+ * (output_folder.h). GT_ERR_DATA: a value is not finite. Nothing is left on failure. */
 gt_status gt_merge_write(const char *folder, const gt_weights *w, const gt_merge_adapter *adapter,
                          const char *const *note, const gt_tokenizer *tokenizer, bool replace, gt_pool *pool);
 

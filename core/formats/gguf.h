@@ -1,5 +1,5 @@
 /* gguf.h - the GGUF model file, versions 2 and 3, whole or split over several files (docs/model/formats.md section 3;
- * the public definition is ggml-org/ggml, docs/gguf.md).
+ * the public definition is gguf.md of ggml-org/ggml).
  *
  * Opening maps every file and validates all of it before anything is handed out: counts, lengths, types, duplicates,
  * that tensors lie inside the data and not on each other. Values and strings are read in place from the map. */

@@ -1,7 +1,7 @@
 /* kv_source.h - what a document of a batch brings along: the keys and values of its earlier tokens, and its adapter.
  *
- * Keys are stored after norm and RoPE, values raw (docs/model/gemma3.md section 5); one token of a layer is [K] act, K =
- * kv_heads * head_dim. They lie in one run a layer, or on pages anywhere, which a server hands out as documents grow;
+ * Keys are stored after norm and RoPE, values raw (docs/model/gemma3.md section 5); one token of a layer is [K] act, K
+ * = kv_heads * head_dim. They lie in one run a layer, or on pages anywhere, which a server hands out as documents grow;
  * gt_forward writes a document's new tokens behind those held and reads all of them.
  * On ref pages give the bits of one run; on cpu sums over keys also end where a page does, so beyond 127 keys they are
  * those of one run up to the order of summing.
@@ -19,8 +19,8 @@ typedef struct gt_kv_source {
     int page_tokens; /* 0: one run of memory; else a multiple of 64 */
     /* page_tokens == 0: [capacity, K] of each layer */
     void *k[GT_MAX_LAYERS], *v[GT_MAX_LAYERS];
-    /* otherwise token t is row t % page_tokens of page t / page_tokens; a page is [page_tokens, K]. Documents that begin
-     * alike may share the pages before token len; those from it on are written to. */
+    /* otherwise token t is row t % page_tokens of page t / page_tokens; a page is [page_tokens, K]. Documents that
+     * begin alike may share the pages before token len; those from it on are written to. */
     void *const *k_pages[GT_MAX_LAYERS], *const *v_pages[GT_MAX_LAYERS];
 } gt_kv_source;
 

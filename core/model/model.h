@@ -1,5 +1,5 @@
-/* model.h - a Gemma 3 ready to compute: frozen base, kernel table, RoPE tables, optional adapter. What it computes in is
- * pass.h; the calls are in forward.h and backward.h. */
+/* model.h - a Gemma 3 ready to compute: frozen base, kernel table, RoPE tables, optional adapter. What it computes in
+ * is pass.h; the calls are in forward.h and backward.h. */
 #ifndef GT_MODEL_H
 #define GT_MODEL_H
 

@@ -54,7 +54,7 @@ void gt_duration_text(char out[32], double seconds)
         snprintf(out, 32, "%.0f days", seconds / 86400);
 }
 
-/* ---- one piece of work */
+/* One piece of work. */
 
 void gt_progress_begin(gt_progress *p, const char *what, uint64_t total, const char *unit)
 {
@@ -92,7 +92,7 @@ void gt_progress_end(gt_progress *p)
     p->drawn = false;
 }
 
-/* ---- training */
+/* Training. */
 
 __attribute__((format(printf, 3, 4))) static void add(char *out, size_t size, const char *fmt, ...)
 {

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- one long piece of work of known size; shows nothing in its first two seconds */
+/* One long piece of work of known size; shows nothing in its first two seconds. */
 
 typedef struct {
     const char *what;    /* "quantizing" */
@@ -25,7 +25,7 @@ void gt_progress_at(gt_progress *p,
                     uint64_t done);   /* cheap: draws five times a second, once in ten seconds when piped */
 void gt_progress_end(gt_progress *p); /* ends the line if one was drawn */
 
-/* ---- training */
+/* Training. */
 
 typedef struct {
     int64_t step, steps;   /* optimizer steps done or in work, of all */

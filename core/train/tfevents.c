@@ -16,7 +16,7 @@ struct gt_tfevents {
     char *path; /* owned */
 };
 
-/* ---- CRC-32C, a byte at a time: a record is about 60 bytes */
+/* CRC-32C, a byte at a time: a record is about 60 bytes */
 
 static uint32_t crc_table[256];
 
@@ -44,7 +44,7 @@ static uint32_t mask(uint32_t c)
     return ((c >> 15) | (c << 17)) + 0xa282ead8u;
 }
 
-/* ---- protobuf: field = key varint (number << 3 | wire type), then varint, 8 or 4 bytes, or length and bytes */
+/* Protobuf: field = key varint (number << 3 | wire type), then varint, 8 or 4 bytes, or length and bytes. */
 
 enum { EVENT_BYTES = 512, TAG_BYTES = 200 };
 

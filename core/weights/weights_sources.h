@@ -7,9 +7,9 @@
 #include "weights.h"
 
 /* Each opens one kind; gt_weights_open chooses. On failure nothing is left open. */
-gt_status gt_weights_open_hf(gt_weights **out, const char *folder); /* core/weights_hf.c */
-gt_status gt_weights_open_gguf(gt_weights **out, const char *path); /* core/weights_gguf.c */
-gt_status gt_weights_open_gtq(gt_weights **out, const char *path);  /* core/gtq.c */
+gt_status gt_weights_open_hf(gt_weights **out, const char *folder); /* weights_hf.c */
+gt_status gt_weights_open_gguf(gt_weights **out, const char *path); /* weights_gguf.c */
+gt_status gt_weights_open_gtq(gt_weights **out, const char *path);  /* gtq_read.c */
 
 /* An empty base with source and path set and prefix "model.": the opener fills config, matrices and norms. Release with
  * gt_weights_close at any stage. GT_ERR_NOMEM. */

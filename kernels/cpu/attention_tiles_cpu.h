@@ -1,5 +1,5 @@
-/* attention_tiles_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the products
- * and copies on one tile.
+/* attention_tiles_cpu.h - what the cpu attention's forward and backward share: the tiles a call is cut into, and the
+ * products and copies on one tile.
  *
  * A tile is up to 128 (query, head) rows of one document and one kv head: the heads that share the kv head lie under
  * one another, so that each key and value is multiplied with all of them at once. Keys come in runs of 64, 128 or 256

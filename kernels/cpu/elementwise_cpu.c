@@ -1,5 +1,5 @@
-/* Elements and rows to threads; bound by memory. Scattered rows must differ (elementwise.h), so two threads never add to
- * one. */
+/* Elements and rows to threads; bound by memory. Scattered rows must differ (elementwise.h), so two threads never add
+ * to one. */
 #include "cpu_kernels.h"
 #include "row_loops.h"
 #include "spread.h"

@@ -1,4 +1,5 @@
-/* gelu by tanh in double. In between only gelu(gate) is rounded, forward and backward alike: the eager path stores it. */
+/* gelu by tanh in double. In between only gelu(gate) is rounded, forward and backward alike: the eager path stores
+ * it. */
 #include "ref_access.h"
 #include "ref_kernels.h"
 

@@ -1,9 +1,11 @@
 /* bench_kernels - how fast the cpu table's products, attention and head are, beside oneDNN called by itself.
  *
- * usage: bench_kernels [gemm|decode|attention|head|rate] [--threads N] [--tokens T]
+ * usage: bench_kernels [gemm|decode|attention|head|rate|path] [--threads N] [--tokens T] [--results FILE]
  * rate prints one JSON line: oneDNN's rate over the 270M's projections, weighted by time (the sum of operations over
- * the sum of times), which is what a training step is compared with. GFLOP/s, 1e9 multiply-adds counted as two; best of
- * several. */
+ * the sum of times), which is what a training step is compared with. path prints the cpu table's path. GFLOP/s, 1e9
+ * multiply-adds counted as two; best of several. --results merges the figures into a table (results.py), attention and
+ * the head beside oneDNN's rate, decoding and single rows beside what the memory gives. Where oneDNN has no bf16
+ * products its figures are absent: printed as nan, left empty in the table. */
 #include "arena.h"
 #include "attention.h"
 #include "checked.h"
@@ -13,6 +15,7 @@
 #include "table.h"
 
 #include <dnnl.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +52,32 @@ static void *random_bf16(size_t count)
     return p;
 }
 
+/* Rows for --results; results.py does the rest. */
+
+static char *table;
+static size_t table_bytes;
+static FILE *rows;
+static const char *path; /* of the cpu table */
+
+/* NAN or 0 for a figure that is absent. */
+static void row(const char *name, int threads, const char *unit, double ours, double peer, double floor)
+{
+    if (rows) fprintf(rows, "bench_kernels,%s,%s,%d,%s,%g,%g,%g\n", name, path, threads, unit, ours, peer, floor);
+}
+
+static void write_results(const char *file)
+{
+    fclose(rows);
+    char command[4096];
+    snprintf(command, sizeof command, "python3 '%s/tests/bench/results.py' '%s'", GT_SOURCE_DIR, file);
+    FILE *merge = popen(command, "w");
+    if (!merge || fwrite(table, 1, table_bytes, merge) != table_bytes || pclose(merge) != 0) {
+        fprintf(stderr, "%s: results.py did not take the rows\n", file);
+        exit(1);
+    }
+    free(table);
+}
+
 /* oneDNN alone. */
 
 typedef struct {
@@ -64,7 +93,8 @@ static void raw_check(dnnl_status_t s)
     exit(1);
 }
 
-/* y [m,n] = x [m,k] W, W stored [n,k] (tb) or [k,n], bf16; packed: W in the order the library likes best. */
+/* y [m,n] = x [m,k] W, W stored [n,k] (tb) or [k,n], bf16; packed: W in the order the library likes best. NAN where the
+ * library has no such product. */
 static double raw_seconds(int threads, int m, int n, int k, bool tb, bool packed)
 {
     static dnnl_engine_t engine;
@@ -81,7 +111,9 @@ static double raw_seconds(int threads, int m, int n, int k, bool tb, bool packed
     dnnl_matmul_desc_t desc;
     raw_check(dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c));
     dnnl_primitive_desc_t pd;
-    raw_check(dnnl_primitive_desc_create(&pd, &desc, NULL, engine, NULL));
+    const dnnl_status_t has = dnnl_primitive_desc_create(&pd, &desc, NULL, engine, NULL);
+    if (has == dnnl_unimplemented) return NAN;
+    raw_check(has);
     dnnl_primitive_t primitive;
     raw_check(dnnl_primitive_create(&primitive, pd));
     const dnnl_memory_desc_t *wd = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
@@ -212,13 +244,59 @@ static void gemm_at(bench *b, int tokens)
         }
     printf(
         "%5d tokens, %d threads, weighted by time: ours %.1f, oneDNN %.1f, packed %.1f; ours is %.3f of the better\n",
-        tokens, b->threads, ops / ours / 1e9, ops / plain / 1e9, ops / packed / 1e9,
-        (plain < packed ? plain : packed) / ours);
+        tokens, b->threads, ops / ours / 1e9, ops / plain / 1e9, ops / packed / 1e9, fmin(plain, packed) / ours);
+    char name[64];
+    snprintf(name, sizeof name, "the seven projections; %d tokens", tokens);
+    row(name, b->threads, "GFLOP/s", ops / ours / 1e9, ops / fmin(plain, packed) / 1e9, NAN);
+}
+
+/* What the memory gives the pool's threads, GB/s, best of several: copying (read and written counted) and reading. */
+enum { MEMORY_BYTES = 256 << 20, MEMORY_TASKS = 64 };
+
+typedef struct {
+    char *to;
+    const char *from;
+} memory;
+
+static void copy_part(void *context, int task, int worker)
+{
+    const memory *m = context;
+    const size_t n = MEMORY_BYTES / MEMORY_TASKS, at = (size_t)task * n;
+    (void)worker;
+    memcpy(m->to + at, m->from + at, n);
+}
+
+static void read_part(void *context, int task, int worker)
+{
+    const memory *m = context;
+    const size_t n = MEMORY_BYTES / MEMORY_TASKS;
+    (void)worker;
+    if (memchr(m->from + (size_t)task * n, 2, n)) abort(); /* there is none: every byte is looked at */
+}
+
+static double memory_rate(bench *b, bool copy)
+{
+    memory m = {aligned_alloc(64, MEMORY_BYTES), NULL};
+    char *from = aligned_alloc(64, MEMORY_BYTES);
+    memset(from, 1, MEMORY_BYTES);
+    memset(m.to, 1, MEMORY_BYTES);
+    m.from = from;
+    double best = 1e30;
+    for (int i = 0; i < 6; i++) {
+        const double t = now();
+        gt_pool_run(b->pool, MEMORY_TASKS, copy ? copy_part : read_part, &m);
+        const double d = now() - t;
+        if (d < best) best = d;
+    }
+    free(m.to);
+    free(from);
+    return (copy ? 2.0 : 1.0) * MEMORY_BYTES / best / 1e9;
 }
 
 /* One layer's projections from NF4 with nested scales. */
 static void decode_all(bench *b)
 {
+    const double copied = rows ? memory_rate(b, true) : 0.0;
     static const char *const names[] = {"row-major", "for y = x W^T", "for dx = dy W"};
     float code2[256];
     gt_nf4_code2(code2);
@@ -255,10 +333,15 @@ static void decode_all(bench *b)
         }
         printf("decode NF4 %-14s %.2f ms a layer, %.2f ns an element\n", names[order], seconds * 1e3,
                seconds / elements * 1e9);
+        char name[64];
+        snprintf(name, sizeof name, "decode NF4 %s", names[order]);
+        const double bytes =
+            0.5 + 1.0 / 64 + 4.0 / (64 * 256) + 2.0; /* an element: code and scales read, bf16 written */
+        row(name, b->threads, "GB/s", bytes * elements / seconds / 1e9, NAN, copied);
     }
 }
 
-static void adapters_at(bench *b, int tokens)
+static void adapters_at(bench *b, int tokens, double best_rate)
 {
     const struct {
         const char *name;
@@ -314,17 +397,20 @@ static void adapters_at(bench *b, int tokens)
         const double s = our_seconds(b, p[i].g);
         printf("%5d tokens r 16 %-13s %8.1f us %6.1f GFLOP/s\n", tokens, p[i].name, s * 1e6,
                2.0 * p[i].g.m * p[i].g.n * p[i].g.k / s / 1e9);
+        char name[64];
+        snprintf(name, sizeof name, "adapter %s; %d tokens", p[i].name, tokens);
+        row(name, b->threads, "GFLOP/s", 2.0 * p[i].g.m * p[i].g.n * p[i].g.k / s / 1e9, NAN, best_rate);
     }
 }
 
-static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, int d, int window)
+static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, int d, int window, double best_rate)
 {
-    const int rows = docs * len;
-    const size_t qn = (size_t)rows * (size_t)(heads * d), kn = (size_t)rows * (size_t)(kv_heads * d);
+    const int tokens = docs * len;
+    const size_t qn = (size_t)tokens * (size_t)(heads * d), kn = (size_t)tokens * (size_t)(kv_heads * d);
     gt_attn_span *span = calloc((size_t)docs, sizeof *span);
     void *q = random_bf16(qn), *k = random_bf16(kn), *v = random_bf16(kn), *o = random_bf16(qn), *d_o = random_bf16(qn),
          *dq = random_bf16(qn), *dk = random_bf16(kn), *dv = random_bf16(kn);
-    float *lse = malloc((size_t)(rows * heads) * sizeof *lse);
+    float *lse = malloc((size_t)(tokens * heads) * sizeof *lse);
     double pairs = 0.0;
     for (int i = 0; i < docs; i++) {
         const size_t at = (size_t)i * (size_t)len * (size_t)(kv_heads * d);
@@ -343,7 +429,7 @@ static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, i
                        .q_stride = heads * d,
                        .o = o,
                        .lse = lse};
-    const gt_kernel_dims dims = {.heads = heads, .kv_heads = kv_heads, .head_dim = d, .max_tokens = rows};
+    const gt_kernel_dims dims = {.heads = heads, .kv_heads = kv_heads, .head_dim = d, .max_tokens = tokens};
     gt_attn_grad g = {
         .fwd = a, .d_o = d_o, .dq = dq, .dk = dk, .dv = dv, .buffer_bytes = b->k->attention_bwd_buffer_bytes(&dims)};
     g.buffer = aligned_alloc(64, gt_align_up(g.buffer_bytes + 64, 64));
@@ -362,23 +448,30 @@ static void attention_at(bench *b, int docs, int len, int heads, int kv_heads, i
            "GFLOP/s (visible pairs)\n",
            docs, len, heads, kv_heads, d, window, forward * 1e3, 4.0 * pairs * heads * d / forward / 1e9,
            backward * 1e3, 10.0 * pairs * heads * d / backward / 1e9);
+    char name[96];
+    for (int back = 0; back < 2; back++) {
+        snprintf(name, sizeof name, "attention %s; %d x %d; %d/%d heads of %d; window %d",
+                 back ? "backward" : "forward", docs, len, heads, kv_heads, d, window);
+        row(name, b->threads, "GFLOP/s", (back ? 10.0 / backward : 4.0 / forward) * pairs * heads * d / 1e9, NAN,
+            best_rate);
+    }
     void *all[] = {q, k, v, o, d_o, dq, dk, dv, lse, span, g.buffer};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static void head_at(bench *b, int rows, const gt_matrix *e)
+static void head_at(bench *b, int supervised, const gt_matrix *e, double best_rate, double read_rate)
 {
     const int hidden = e->cols, vocab = e->rows;
-    void *xf = random_bf16((size_t)(rows * hidden));
-    int32_t *target = malloc((size_t)rows * sizeof *target);
-    for (int i = 0; i < rows; i++) target[i] = i * 1000;
-    double *loss = malloc((size_t)rows * sizeof *loss);
-    float *dxf = malloc((size_t)rows * (size_t)hidden * sizeof *dxf),
-          *logits = malloc((size_t)rows * (size_t)vocab * sizeof *logits);
-    const size_t bytes = b->k->head_buffer_bytes(rows, hidden, vocab);
+    void *xf = random_bf16((size_t)(supervised * hidden));
+    int32_t *target = malloc((size_t)supervised * sizeof *target);
+    for (int i = 0; i < supervised; i++) target[i] = i * 1000;
+    double *loss = malloc((size_t)supervised * sizeof *loss);
+    float *dxf = malloc((size_t)supervised * (size_t)hidden * sizeof *dxf),
+          *logits = malloc((size_t)supervised * (size_t)vocab * sizeof *logits);
+    const size_t bytes = b->k->head_buffer_bytes(supervised, hidden, vocab);
     void *buffer = aligned_alloc(64, gt_align_up(bytes + 64, 64));
     const gt_head_loss l = {.xf = xf,
-                            .rows = rows,
+                            .rows = supervised,
                             .hidden = hidden,
                             .embed = e,
                             .target = target,
@@ -393,20 +486,26 @@ static void head_at(bench *b, int rows, const gt_matrix *e)
         t = now() - t;
         if (i > 0 && t < best) best = t;
         t = now();
-        stop_on(b->k->head_logits(&b->x, logits, xf, rows, hidden, e, buffer, bytes));
+        stop_on(b->k->head_logits(&b->x, logits, xf, supervised, hidden, e, buffer, bytes));
         t = now() - t;
         if (i > 0 && t < z) z = t;
     }
     const double read = (double)vocab * hidden * 2.0;
     printf("head %4d rows: loss and gradient %7.2f ms %6.1f GFLOP/s (buffer %.1f MiB); logits %7.2f ms %6.1f GFLOP/s, "
            "E at %.1f GB/s\n",
-           rows, best * 1e3, 2.0 * read * rows / best / 1e9, (double)bytes / 1048576.0, z * 1e3, read * rows / z / 1e9,
-           read / z / 1e9);
+           supervised, best * 1e3, 2.0 * read * supervised / best / 1e9, (double)bytes / 1048576.0, z * 1e3,
+           read * supervised / z / 1e9, read / z / 1e9);
+    char name[64];
+    snprintf(name, sizeof name, "head loss and gradient; %d rows", supervised);
+    row(name, b->threads, "GFLOP/s", 2.0 * read * supervised / best / 1e9, NAN, best_rate);
+    snprintf(name, sizeof name, "head logits; %d rows", supervised);
+    if (supervised <= 2) row(name, b->threads, "GB/s", read / z / 1e9, NAN, read_rate);
     void *all[] = {xf, target, loss, dxf, logits, buffer};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static void rate(int threads, int tokens)
+/* GFLOP/s of oneDNN over the projections with the weights as stored and packed; NAN: it has no bf16 products. */
+static void onednn_rates(int threads, int tokens, double *stored, double *best)
 {
     double ops = 0.0, plain = 0.0, packed = 0.0;
     for (int i = 0; i < PROJECTIONS; i++)
@@ -416,48 +515,70 @@ static void rate(int threads, int tokens)
             plain += raw_seconds(threads, tokens, n, k, !back, false) * times;
             packed += raw_seconds(threads, tokens, n, k, !back, true) * times;
         }
+    *stored = ops / plain / 1e9;
+    *best = ops / packed / 1e9;
+}
+
+static int rate(int threads, int tokens)
+{
+    double stored, packed;
+    onednn_rates(threads, tokens, &stored, &packed);
+    if (isnan(packed)) {
+        fprintf(stderr, "oneDNN has no bf16 products on this processor\n");
+        return 1;
+    }
     printf("{\"threads\": %d, \"tokens\": %d, \"onednn_gflops\": %.1f, \"onednn_packed_gflops\": %.1f}\n", threads,
-           tokens, ops / plain / 1e9, ops / packed / 1e9);
+           tokens, stored, packed);
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     gt_backends_offer();
-    const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : "all";
+    const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : "all", *results = NULL;
     int threads = gt_pool_default_threads(), tokens = 0;
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--threads") == 0) threads = atoi(argv[i + 1]);
         if (strcmp(argv[i], "--tokens") == 0) tokens = atoi(argv[i + 1]);
+        if (strcmp(argv[i], "--results") == 0) results = argv[i + 1];
     }
     if (threads == 1) clock_used = CLOCK_THREAD_CPUTIME_ID;
-    if (strcmp(what, "rate") == 0) {
-        rate(threads, tokens > 0 ? tokens : 4096);
-        return 0;
-    }
+    if (strcmp(what, "rate") == 0) return rate(threads, tokens > 0 ? tokens : 4096);
     const bool all = strcmp(what, "all") == 0;
     bench b = {0};
     bench_open(&b, threads);
+    path = b.k->path;
+    if (strcmp(what, "path") == 0) {
+        printf("%s\n", path);
+        return 0;
+    }
+    if (results) rows = open_memstream(&table, &table_bytes);
+    double stored = NAN, best = NAN;
+    if (results) onednn_rates(threads, 4096, &stored, &best);
     printf("cpu table, %s, %d threads\n", b.k->path, threads);
     const int sizes[] = {200, 400, 800, 1024, 2048};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if ((all || strcmp(what, "gemm") == 0) && (tokens == 0 || tokens == sizes[i])) gemm_at(&b, sizes[i]);
     if (all || strcmp(what, "decode") == 0) decode_all(&b);
-    if (all || strcmp(what, "gemm") == 0) adapters_at(&b, tokens > 0 ? tokens : 1024);
+    if (all || strcmp(what, "gemm") == 0) adapters_at(&b, tokens > 0 ? tokens : 1024, best);
     if (all || strcmp(what, "attention") == 0) {
-        attention_at(&b, 1, 1024, 4, 1, 256, 512);
-        attention_at(&b, 1, 1024, 4, 1, 256, 0);
-        attention_at(&b, 4, 1024, 4, 1, 256, 512);
-        attention_at(&b, 4, 210, 4, 1, 256, 512);
-        attention_at(&b, 1, 1024, 32, 16, 128, 0);
-        attention_at(&b, 1, 4096, 4, 1, 256, 0);
+        attention_at(&b, 1, 1024, 4, 1, 256, 512, best);
+        attention_at(&b, 1, 1024, 4, 1, 256, 0, best);
+        attention_at(&b, 4, 1024, 4, 1, 256, 512, best);
+        attention_at(&b, 4, 210, 4, 1, 256, 512, best);
+        attention_at(&b, 1, 1024, 32, 16, 128, 0, best);
+        attention_at(&b, 1, 4096, 4, 1, 256, 0, best);
     }
     if (all || strcmp(what, "head") == 0) {
         gt_matrix e = {.dtype = GT_BF16, .rows = 262144, .cols = 640, .round_to = GT_F32};
         e.data = random_bf16((size_t)e.rows * (size_t)e.cols);
-        const int rows[] = {1, 2, 10, 48, 192, 256};
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) head_at(&b, rows[i], &e);
+        const double reading = results ? memory_rate(&b, false) : NAN;
+        const int supervised[] = {1, 2, 10, 48, 192, 256};
+        for (size_t i = 0; i < sizeof supervised / sizeof *supervised; i++)
+            head_at(&b, supervised[i], &e, best, reading);
         free((void *)(uintptr_t)e.data);
     }
     bench_close(&b);
+    if (results) write_results(results);
     return 0;
 }

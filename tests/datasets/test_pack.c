@@ -1,3 +1,4 @@
+/* Best-fit decreasing, by hand-counted bins: the order within a bin is part of what a recipe means. */
 #include "testing.h"
 
 #include "pack.h"

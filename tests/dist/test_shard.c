@@ -1,3 +1,5 @@
+/* Who owns what is arithmetic: every item has one owner, loads are even, and the same numbers give the
+ * same owners on every rank. */
 #include "testing.h"
 
 #include "rng.h"

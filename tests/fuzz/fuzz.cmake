@@ -1,4 +1,4 @@
-# libFuzzer targets (clang, -DGT_FUZZ=ON). gt_fuzz(name): tests/fuzz/name.c, seeds in tests/fuzz/seeds/name/.
+# libFuzzer targets (clang, -DGT_FUZZ=ON). gt_fuzz(name): <name>.c beside this file, its seeds in seeds/name/.
 # A target reports a fault by crashing: sanitizers, or __builtin_trap() where an invariant does not hold.
 function(gt_fuzz name)
   if(TARGET ${name})

@@ -1,3 +1,4 @@
+/* Attention of cpu beside ref: odd lengths, windows, shared heads, pages; equal bits on one to three threads. */
 #include "testing.h"
 
 #include "checked.h"

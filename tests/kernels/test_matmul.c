@@ -1,3 +1,4 @@
+/* Products of cpu beside sums in double, at shapes around every tile's edge; equal bits on one to three threads. */
 #include "testing.h"
 
 #include "arena.h"

@@ -1,3 +1,5 @@
+/* The head of cpu beside ref: vocabularies around every part's edge, ties, rows that are sure; equal bits on one to
+ * three threads. */
 #include "testing.h"
 
 #include "checked.h"

@@ -1,3 +1,5 @@
+/* Carving by measure: the same pushes over a measuring arena and a real one agree, and what does not fit or overflows
+ * is a failure that is remembered, never a small block. */
 #include "testing.h"
 
 #include "arena.h"

@@ -1,3 +1,4 @@
+/* Clocks are compared with sleeps and with limits that a busy machine keeps: a test here may run late, never early. */
 #include "testing.h"
 
 #include "clock.h"

@@ -1,3 +1,4 @@
+/* Conversions over all 65,536 values of the 16-bit formats, so there is no sample to choose badly. */
 #include "testing.h"
 
 #include "dtype.h"

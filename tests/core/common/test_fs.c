@@ -1,3 +1,5 @@
+/* Files are whole or not there: failures are made by what the system refuses (folders in the way, links, limits), not
+ * by a stand-in for it. */
 #include "testing.h"
 
 #include "fs.h"

@@ -1,3 +1,4 @@
+/* SHA-256 against published digests, on the processor's instructions and in plain C, cut into pieces of every size. */
 #include "testing.h"
 
 #include "fs.h"

@@ -1,3 +1,5 @@
+/* The strict reader: what RFC 8259 allows is read with its value, all else is refused with its place. Cuts of a
+ * text lie in memory of their exact size, so that the sanitizers see a byte read behind them. */
 #include "testing.h"
 
 #include "json.h"

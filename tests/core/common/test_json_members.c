@@ -1,3 +1,5 @@
+/* Reading the members of a document of ours: each kind, its range, and words that say what was found and what was
+ * expected. */
 #include "testing.h"
 
 #include "json_members.h"

@@ -1,3 +1,4 @@
+/* Every task once, whatever the number of threads: counted, since which worker takes a task is not to be known. */
 #include "testing.h"
 
 #include "pool.h"

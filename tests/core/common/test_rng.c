@@ -1,3 +1,5 @@
+/* Random numbers are functions of a key: against published values, and by their moments. Draws are the same in every
+ * run, so a bound of four standard errors never fails by chance. */
 #include "testing.h"
 
 #include "rng.h"

@@ -1,3 +1,4 @@
+/* The record of a failure: its code, words and place, one a thread, cut and cleaned where a file chose the words. */
 #include "testing.h"
 
 #include <pthread.h>

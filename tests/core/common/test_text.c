@@ -1,3 +1,4 @@
+/* Growing texts, and UTF-8 both ways for every scalar and every wrong byte. */
 #include "testing.h"
 
 #include "text.h"

@@ -1,3 +1,4 @@
+/* What inspect says of each kind of file: people read these lines, so the figures in them are looked for as text. */
 #include "inspect.h"
 
 #include "fs.h"

@@ -1,3 +1,5 @@
+/* GGUF files made in memory, then made wrong in one place at a time: each is refused in words that name that place, and
+ * no truncation is read past. */
 #include "gguf.h"
 
 #include "fs.h"

@@ -1,3 +1,4 @@
+/* Safetensors files made byte by byte, then made wrong in one place at a time; and what we write, read back. */
 #include "safetensors.h"
 
 #include "fs.h"

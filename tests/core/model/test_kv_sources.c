@@ -14,8 +14,8 @@
 enum { DOCS = 9, CACHED = 8, ADAPTERS = 3, POSITIONS = 256, PAGE = 64, PAGES = POSITIONS / PAGE, RANK = 6 };
 
 /* Tokens held before the call that is looked at, tokens of that call, adapter (-1: none). The window is 16 tokens and a
- * page 64: documents begin, continue inside a page, end one, cross into the next, and lie far beyond the window; prompts
- * in pieces stand beside single tokens. The last has no source: it begins and ends in the call. */
+ * page 64: documents begin, continue inside a page, end one, cross into the next, and lie far beyond the window;
+ * prompts in pieces stand beside single tokens. The last has no source: it begins and ends in the call. */
 static const struct {
     int held, now, adapter;
 } doc[DOCS] = {{0, 1, 0},     {0, 40, -1}, {5, 1, 1},   {63, 2, 0}, {64, 1, 0},

@@ -1,4 +1,3 @@
-gt_test(test_linear.c)
 gt_test(test_lora_init.c)
 gt_test(test_forward.c)
 gt_test(test_gradients.c)

@@ -1,3 +1,4 @@
+/* A MODEL brings its tokenizer, be it a folder or a GGUF file: the same ids from either. */
 #include "tokenizer_source.h"
 
 #include "fs.h"

@@ -148,7 +148,7 @@ static void this_process_uses_memory(void **state)
     assert_true(use.pss <= use.rss + (1 << 20));
 }
 
-/* The other half of tests/core/test_tfevents.py: writes the events that it decodes. */
+/* The other half of test_tfevents.py: writes the events that it decodes. */
 static void write_known_events(const char *folder)
 {
     gt_metrics *m;

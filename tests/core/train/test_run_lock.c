@@ -1,3 +1,4 @@
+/* Who holds a folder: the lock is a process's own and dies with it, so the second holder here is a child. */
 #include "testing.h"
 
 #include "fs.h"

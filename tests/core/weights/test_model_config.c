@@ -1,3 +1,5 @@
+/* config.json as releases spell it: defaults that are left out, several spellings of one model, and what is not
+ * Gemma 3. */
 #include "model_config.h"
 
 #include "fs.h"

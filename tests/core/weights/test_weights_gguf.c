@@ -1,3 +1,4 @@
+/* A base from a GGUF: its metadata are the config, and norm factors are stored as 1 + w. */
 #include "gguf_config.h"
 #include "weights.h"
 

@@ -1,3 +1,5 @@
+/* A base from Hugging Face folders: every layout is the same weights and the same identity, and what is wrong is
+ * refused by the tensor's or field's name. */
 #include "weights.h"
 
 #include "fs.h"
