@@ -9,7 +9,6 @@
 #include "run_lock.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const gt_command_text text = {
@@ -18,14 +17,6 @@ static const gt_command_text text = {
     .summary = "Says what each path holds: a base, an adapter, a .gtq or .safetensors file, a checkpoint, a run, rows.",
     .min_operands = 1,
     .max_operands = GT_ARG_LIST_MAX};
-
-static bool holds(const char *folder, const char *name)
-{
-    char *path = gt_fs_join(folder, name);
-    bool there = path && gt_fs_exists(path);
-    free(path);
-    return there;
-}
 
 /* Checkpoints and runs. */
 
@@ -127,8 +118,8 @@ static gt_status inspect(gt_text *out, const char *path, bool verify)
     if (kind == GT_INSPECT_BASE && verify) return gt_inspect_verify(out, path);
     if (kind != GT_INSPECT_OTHER) return GT_OK;
     if (gt_fs_is_dir(path)) {
-        if (holds(path, "manifest.json")) return inspect_run(out, path, false);
-        if (holds(path, "run.lock") || gt_ckpt_any(path)) return inspect_run(out, path, true);
+        if (gt_fs_holds(path, "manifest.json")) return inspect_run(out, path, false);
+        if (gt_fs_holds(path, "run.lock") || gt_ckpt_any(path)) return inspect_run(out, path, true);
         return GT_FAIL(GT_ERR_DATA, "%s: neither a model, an adapter, a checkpoint nor a run", path);
     }
     if (!gt_fs_exists(path)) return GT_FAIL(GT_ERR_IO, "%s: no such file or folder", path);

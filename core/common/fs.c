@@ -241,6 +241,14 @@ bool gt_fs_is_dir(const char *path)
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
+bool gt_fs_holds(const char *folder, const char *name)
+{
+    char *path = gt_fs_join(folder, name);
+    const bool there = path && gt_fs_exists(path);
+    free(path);
+    return there;
+}
+
 char *gt_fs_join(const char *folder, const char *name)
 {
     char *out;

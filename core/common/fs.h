@@ -48,6 +48,7 @@ gt_status gt_fs_sync_parent(const char *path);
 gt_status gt_fs_remove_tree(const char *path); /* never follows links; a missing path is fine */
 bool gt_fs_exists(const char *path);
 bool gt_fs_is_dir(const char *path);
+bool gt_fs_holds(const char *folder, const char *name); /* whether folder/name exists */
 
 /* Removes from folder what writers that were killed left: entries "<name>.tmp.<pid>" and "<name>.tmp-<pid>", with
  * ours(name). ALL: only for who holds a lock under which alone these are made. UNLOCKED: only regular files that nobody

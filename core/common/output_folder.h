@@ -25,8 +25,8 @@ gt_status gt_output_folder_open(gt_output_folder *out, const char *path, bool re
  * removed. */
 gt_status gt_output_folder_publish(gt_output_folder *f);
 
-void gt_output_folder_abandon(
-    gt_output_folder *f); /* removes the temporary folder; fine after publish, on zeroed structs */
+/* Removes the temporary folder; fine after publish and on zeroed structs. */
+void gt_output_folder_abandon(gt_output_folder *f);
 
 /* The same for one file that is about to be written: absent, or a regular file and replace is set. */
 gt_status gt_output_file_check(const char *path, bool replace);

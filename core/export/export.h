@@ -15,9 +15,8 @@ typedef struct {
     const char *out;    /* the new folder */
     const char *base;   /* the base to use instead of the one that the run or adapter names; NULL: that */
     gt_export_format format;
-    bool
-        into_original; /* merged: add the adapter to the weights before quantization instead of to their 4-bit values */
-    bool replace;      /* --force */
+    bool into_original; /* merged: add to the weights before quantization instead of to their 4-bit values */
+    bool replace;       /* --force */
 } gt_export_options;
 
 /* Not collective. The base of a run is checked by identity (contents, not names); one that the run packed at its start

@@ -7,17 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool holds(const char *folder, const char *name)
-{
-    char *path = gt_fs_join(folder, name);
-    const bool yes = path && gt_fs_exists(path);
-    free(path);
-    return yes;
-}
-
 static gt_status open_run(gt_export_source *s, const char *path)
 {
-    if (holds(path, "manifest.json"))
+    if (gt_fs_holds(path, "manifest.json"))
         GT_TRY(gt_ckpt_open(&s->checkpoint, path));
     else
         GT_TRY(gt_ckpt_find(&s->checkpoint, path));
@@ -59,7 +51,7 @@ gt_status gt_export_source_open(gt_export_source *s, const char *path, const cha
     if (base && !(s->base = strdup(base))) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", base);
     if (!gt_fs_is_dir(path))
         return GT_FAIL(GT_ERR_CONFIG, "%s: expected a run's output_dir, a checkpoint or an adapter folder", path);
-    GT_TRY(holds(path, "adapter_config.json") ? open_adapter(s, path) : open_run(s, path));
+    GT_TRY(gt_fs_holds(path, "adapter_config.json") ? open_adapter(s, path) : open_run(s, path));
     if (s->base) return GT_OK;
     return GT_FAIL(GT_ERR_CONFIG, "%s: does not say which base it belongs to; pass --base MODEL", path);
 }

@@ -12,19 +12,11 @@
 
 enum { MAX_CONFIG = 16 << 20 };
 
-static bool holds(const char *folder, const char *name)
-{
-    char *path = gt_fs_join(folder, name);
-    const bool there = path && gt_fs_exists(path);
-    free(path);
-    return there;
-}
-
 gt_inspect_kind gt_inspect_what(const char *path)
 {
     if (gt_fs_is_dir(path)) {
-        if (holds(path, "adapter_config.json")) return GT_INSPECT_ADAPTER;
-        return holds(path, "config.json") ? GT_INSPECT_BASE : GT_INSPECT_OTHER;
+        if (gt_fs_holds(path, "adapter_config.json")) return GT_INSPECT_ADAPTER;
+        return gt_fs_holds(path, "config.json") ? GT_INSPECT_BASE : GT_INSPECT_OTHER;
     }
     if (!gt_fs_exists(path)) return gt_hub_is_id(path) ? GT_INSPECT_BASE : GT_INSPECT_OTHER;
     if (gt_model_file_kind(path) != GT_MODEL_OTHER) return GT_INSPECT_BASE;

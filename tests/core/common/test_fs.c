@@ -196,6 +196,9 @@ static void a_finished_folder_is_published_by_one_rename(void **state)
     assert_ok(gt_fs_publish(tmp, path));
     assert_true(gt_fs_exists(at));
     assert_false(gt_fs_exists(tmp));
+    assert_true(gt_fs_holds(dir, "new"));
+    assert_true(gt_fs_holds(path, "f"));
+    assert_false(gt_fs_holds(dir, "f"));
     assert_fails(gt_fs_publish(tmp, path), GT_ERR_IO, "renamed");
     free(tmp);
     free(path);
