@@ -48,8 +48,8 @@ typedef struct gt_kernels {
     /* matmul.h: C = alpha op(A) op(B) + beta C */
     gt_gemm_fn *gemm;
 
-    /* norm.h: y = round(x * r * g), r = 1 / sqrt(mean x^2 + eps), g = 1 + w; out = round(base + round(norm(in))), the
-     * residual add behind a post-norm; and dx from dy at x */
+    /* norm.h: y = round(x * r * g), r = 1 / sqrt(mean x^2 + eps), g = 1 + w; out = round(residual + round(norm(in))),
+     * behind a post-norm; and dx from dy at x */
     gt_rmsnorm_fn *rmsnorm;
     gt_rmsnorm_add_fn *rmsnorm_add;
     gt_rmsnorm_bwd_fn *rmsnorm_bwd;

@@ -8,7 +8,7 @@ typedef struct {
     const gt_rows *rows;
     int type; /* index of act in gt_rows */
     void *out;
-    const void *base, *in, *dy;
+    const void *residual, *in, *dy;
     gt_dtype dx_dtype, dy_dtype;
     bool accumulate;
     const float *g;
@@ -26,7 +26,7 @@ static void norm_rows_range(const void *context, size_t begin, size_t end)
     const job *j = context;
     size_t bytes = (size_t)j->cols * (j->type ? 2 : 4);
     for (size_t r = begin; r < end; r++)
-        j->rows->norm[j->type]((char *)j->out + r * bytes, j->base ? (const char *)j->base + r * bytes : NULL,
+        j->rows->norm[j->type]((char *)j->out + r * bytes, j->residual ? (const char *)j->residual + r * bytes : NULL,
                                (const char *)j->in + r * bytes, j->g, j->cols, j->eps);
 }
 
@@ -40,10 +40,10 @@ static void norm_bwd_range(const void *context, size_t begin, size_t end)
                                    (const char *)j->in + r * cols * (j->type ? 2 : 4), j->g, j->cols, j->eps);
 }
 
-static gt_status forward(int type, gt_exec *x, void *out, const void *base, const void *in, const float *g, int rows,
-                         int cols, float eps)
+static gt_status forward(int type, gt_exec *x, void *out, const void *residual, const void *in, const float *g,
+                         int rows, int cols, float eps)
 {
-    job j = {.rows = gt_rows_current(), .type = type, .out = out, .base = base, .in = in, .g = g};
+    job j = {.rows = gt_rows_current(), .type = type, .out = out, .residual = residual, .in = in, .g = g};
     j.cols = cols;
     j.eps = eps;
     gt_spread(x, (size_t)rows, gt_spread_rows(cols), norm_rows_range, &j);
@@ -56,10 +56,10 @@ static gt_status forward(int type, gt_exec *x, void *out, const void *base, cons
     {                                                                                                                  \
         return forward(index, x, y, NULL, in, g, rows, cols, eps);                                                     \
     }                                                                                                                  \
-    gt_status gt_rmsnorm_add_cpu_##suffix(gt_exec *x, void *out, const void *base, const void *in, const float *g,     \
+    gt_status gt_rmsnorm_add_cpu_##suffix(gt_exec *x, void *out, const void *residual, const void *in, const float *g, \
                                           int rows, int cols, float eps)                                               \
     {                                                                                                                  \
-        return forward(index, x, out, base, in, g, rows, cols, eps);                                                   \
+        return forward(index, x, out, residual, in, g, rows, cols, eps);                                               \
     }                                                                                                                  \
     gt_status gt_rmsnorm_bwd_cpu_##suffix(gt_exec *x, void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy,    \
                                           gt_dtype dy_dtype, const void *in, const float *g, int rows, int cols,       \

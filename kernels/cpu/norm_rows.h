@@ -24,13 +24,14 @@ LANES_INLINE float inverse_rms(gt_dtype t, const void *in, ptrdiff_t cols, float
     return (float)(1.0 / sqrt((double)v_sum(sum + more) / (double)cols + (double)eps));
 }
 
-LANES_INLINE void norm_row(gt_dtype t, void *out, const void *base, const void *in, const float *g, int cols, float eps)
+LANES_INLINE void norm_row(gt_dtype t, void *out, const void *residual, const void *in, const float *g, int cols,
+                           float eps)
 {
     float r = inverse_rms(t, in, cols, eps);
     for (ptrdiff_t i = 0; i < cols; i += LANES) {
         ptrdiff_t left = cols - i;
         vfloat y = v_load_left(t, in, i, left) * r * v_load_left(GT_F32, g, i, left);
-        if (base) y = v_load_left(t, base, i, left) + v_round(t, y);
+        if (residual) y = v_load_left(t, residual, i, left) + v_round(t, y);
         v_store_left(t, out, i, left, y);
     }
 }
@@ -56,9 +57,9 @@ LANES_INLINE void norm_bwd_row(gt_dtype t, void *dx, gt_dtype dx_dtype, bool acc
 }
 
 #define NORM_ROWS(suffix, type)                                                                                        \
-    static void norm_##suffix(void *out, const void *base, const void *in, const float *g, int cols, float eps)        \
+    static void norm_##suffix(void *out, const void *residual, const void *in, const float *g, int cols, float eps)    \
     {                                                                                                                  \
-        norm_row(type, out, base, in, g, cols, eps);                                                                   \
+        norm_row(type, out, residual, in, g, cols, eps);                                                               \
     }                                                                                                                  \
     static void norm_bwd_##suffix(void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy, gt_dtype dy_dtype,     \
                                   const void *in, const float *g, int cols, float eps)                                 \

@@ -36,8 +36,8 @@ typedef struct {
 } gt_adamw_factors;
 
 typedef struct {
-    /* base NULL: no residual add */
-    void (*norm[2])(void *out, const void *base, const void *in, const float *g, int cols, float eps);
+    /* residual NULL: nothing is added */
+    void (*norm[2])(void *out, const void *residual, const void *in, const float *g, int cols, float eps);
     void (*norm_bwd[2])(void *dx, gt_dtype dx_dtype, bool accumulate, const void *dy, gt_dtype dy_dtype, const void *in,
                         const float *g, int cols, float eps);
     void (*rope[2])(const gt_rope_row *r);

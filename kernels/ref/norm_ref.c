@@ -9,7 +9,7 @@ typedef struct {
     gt_dtype act, dx_dtype, dy_dtype;
     bool accumulate;
     void *out;
-    const void *base, *in, *dy;
+    const void *residual, *in, *dy;
     const float *g;
     int cols;
     double eps;
@@ -33,7 +33,7 @@ static void norm_row(void *context, int task, int worker)
     double r = gt_ref_inverse_rms(j->act, j->in, at, j->cols, j->eps);
     for (int c = 0; c < j->cols; c++) {
         double y = gt_ref_get(j->act, j->in, at + c) * r * (double)j->g[c];
-        if (j->base) y = gt_ref_get(j->act, j->base, at + c) + gt_ref_round(j->act, y);
+        if (j->residual) y = gt_ref_get(j->act, j->residual, at + c) + gt_ref_round(j->act, y);
         gt_ref_put(j->act, j->out, at + c, y);
     }
 }
@@ -63,10 +63,10 @@ static void norm_bwd_row(void *context, int task, int worker)
         gt_pool_run(x->pool, rows, norm_row, &j);                                                                      \
         return GT_OK;                                                                                                  \
     }                                                                                                                  \
-    gt_status gt_rmsnorm_add_ref_##suffix(gt_exec *x, void *out, const void *base, const void *in, const float *g,     \
+    gt_status gt_rmsnorm_add_ref_##suffix(gt_exec *x, void *out, const void *residual, const void *in, const float *g, \
                                           int rows, int cols, float eps)                                               \
     {                                                                                                                  \
-        job j = {.act = type, .out = out, .base = base, .in = in, .g = g, .cols = cols, .eps = (double)eps};           \
+        job j = {.act = type, .out = out, .residual = residual, .in = in, .g = g, .cols = cols, .eps = (double)eps};   \
         gt_pool_run(x->pool, rows, norm_row, &j);                                                                      \
         return GT_OK;                                                                                                  \
     }                                                                                                                  \

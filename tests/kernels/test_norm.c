@@ -27,13 +27,13 @@ static void norm_agrees_with_the_reference(void **state)
             const gt_kernels *ref, *k = fast_table(table, &ref);
             int rows = shape[s][0], cols = shape[s][1];
             size_t n = (size_t)rows * (size_t)cols;
-            buf in = buf_random(k->act, n, 1, 3), base = buf_random(k->act, n, 2, 3);
+            buf in = buf_random(k->act, n, 1, 3), residual = buf_random(k->act, n, 2, 3);
             buf g = buf_random(GT_F32, (size_t)cols, 3, 2), got = buf_new(k->act, n), want = buf_new(k->act, n);
             assert_ok(k->rmsnorm(x, got.p, in.p, g.p, rows, cols, eps));
             assert_ok(ref->rmsnorm(x, want.p, in.p, g.p, rows, cols, eps));
             buf_close(got, want, tolerance(k->act), 0);
-            assert_ok(k->rmsnorm_add(x, got.p, base.p, in.p, g.p, rows, cols, eps));
-            assert_ok(ref->rmsnorm_add(x, want.p, base.p, in.p, g.p, rows, cols, eps));
+            assert_ok(k->rmsnorm_add(x, got.p, residual.p, in.p, g.p, rows, cols, eps));
+            assert_ok(ref->rmsnorm_add(x, want.p, residual.p, in.p, g.p, rows, cols, eps));
             buf_close(got, want, tolerance(k->act),
                       6 * tolerance(k->act)); /* the sum of two values of up to 6 may cancel */
         }
