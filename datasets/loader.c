@@ -119,10 +119,6 @@ static int64_t parts(int64_t n, int64_t size)
     return n / size + (n % size != 0);
 }
 
-int64_t gt_loader_units(const gt_loader *l)
-{
-    return l->units;
-}
 int64_t gt_loader_micros(const gt_loader *l)
 {
     return parts(l->units, l->o.rows_per_micro);

@@ -1,7 +1,7 @@
 /* row_sample.h - one row of any known format into a sample. The format is told by its members, the first that fits:
  *
- *   {"ids": [2, ...], "prompt_tokens": n}             tokens as they are; supervised from prompt_tokens on (absent or
- * 0: all)
+ *   {"ids": [2, ...], "prompt_tokens": n}             tokens as they are; supervised from prompt_tokens on
+ *                                                   (absent or 0: all)
  *   {"messages": [{"role", "content"}, ...]}          a chat; its last assistant turn, or every one (assistant_only)
  *   {"conversations": [{"from", "value"}, ...]}       the same as ShareGPT spells it
  *   {"prompt": "...", "completion": "..."}            plain: joined, eos appended; the completion
@@ -16,7 +16,7 @@
 #define GT_ROW_SAMPLE_H
 
 #include "json.h"
-#include "loader.h"
+#include "load_options.h"
 #include "sample.h"
 #include "tokenizer.h"
 

@@ -1,6 +1,7 @@
 #include "tokenize_lines.h"
 
 #include "chat.h"
+#include "detok.h"
 
 #include <stdlib.h>
 #include <string.h>

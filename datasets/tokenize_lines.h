@@ -1,8 +1,8 @@
 /* tokenize_lines.h - JSON lines in, JSON lines out: what `gemtune tokenize` does, without its files.
  *
  *   {"text": "Hello world"}             →  {"ids":[2,9259,1902]}
- *   {"messages": [{"role": …}, …]}      →  {"ids":[…],"prompt_tokens":17}    chat; prompt_tokens when the last turn is
- * the assistant's and no generation prompt is added
+ *   {"messages": [{"role": …}, …]}      →  {"ids":[…],"prompt_tokens":17}    chat; prompt_tokens when the
+ *                                           last turn is the assistant's and no generation prompt is added
  *   {"ids": [9259, 1902]}               →  {"text":"Hello world"}            decode; special tokens are kept
  *   anything wrong                      →  {"error":"line 3: …"}
  *

@@ -2,7 +2,7 @@
 #include "commands.h"
 
 #include "fs.h"
-#include "loader.h"
+#include "samples.h"
 #include "opened_model.h"
 #include "progress.h"
 #include "run_options.h"

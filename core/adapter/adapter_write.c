@@ -1,3 +1,6 @@
+/* An adapter as PEFT's files. What PEFT matches are module names, so tensors and targets are spelled for the module tree
+ * that transformers builds for this base; a multimodal one needs a regular expression, since plain names would match
+ * its vision tower too. */
 #include "adapter.h"
 
 #include "adapter_config.h"

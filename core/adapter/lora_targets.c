@@ -1,6 +1,7 @@
 #include "lora_targets.h"
 
 #include "name_regex.h"
+#include "text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -84,7 +85,7 @@ static gt_status compile_all(compiled *k, const gt_lora_config *c)
 static bool has_suffix(const char *path, const char *name)
 {
     const size_t n = strlen(path), m = strlen(name);
-    if (m > n || strcmp(path + n - m, name) != 0) return false;
+    if (!gt_ends_with(path, name)) return false;
     return m == n || path[n - m - 1] == '.';
 }
 

@@ -9,6 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool gt_begins_with(const char *text, const char *begin)
+{
+    return strncmp(text, begin, strlen(begin)) == 0;
+}
+
+bool gt_ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 /* Makes room for `more` bytes and a NUL. */
 static bool reserve(gt_text *t, size_t more)
 {

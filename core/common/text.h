@@ -1,10 +1,14 @@
-/* text.h - a string that grows; strings for JSON, sizes for people. */
+/* text.h - a string that grows; strings for JSON, sizes for people; what a string begins and ends with. */
 #ifndef GT_TEXT_H
 #define GT_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Whether a string begins, or ends, with another. */
+bool gt_begins_with(const char *text, const char *begin);
+bool gt_ends_with(const char *text, const char *end);
 
 /* Zero it to begin: gt_text t = {0}. */
 typedef struct {

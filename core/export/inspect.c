@@ -20,8 +20,7 @@ gt_inspect_kind gt_inspect_what(const char *path)
     }
     if (!gt_fs_exists(path)) return gt_hub_is_id(path) ? GT_INSPECT_BASE : GT_INSPECT_OTHER;
     if (gt_model_file_kind(path) != GT_MODEL_OTHER) return GT_INSPECT_BASE;
-    const size_t n = strlen(path);
-    return n > 12 && strcmp(path + n - 12, ".safetensors") == 0 ? GT_INSPECT_TENSORS : GT_INSPECT_OTHER;
+    return gt_ends_with(path, ".safetensors") ? GT_INSPECT_TENSORS : GT_INSPECT_OTHER;
 }
 
 static void add_names(gt_text *out, const gt_lora_config *c)

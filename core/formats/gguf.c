@@ -356,14 +356,7 @@ const char *gt_gguf_path(const gt_gguf *g, int file)
 {
     return g->file[file].where;
 }
-int gt_gguf_file_count(const gt_gguf *g)
-{
-    return g->files;
-}
-int gt_gguf_version(const gt_gguf *g)
-{
-    return (int)g->file[0].version;
-}
+
 size_t gt_gguf_count(const gt_gguf *g)
 {
     return g->count;

@@ -51,8 +51,6 @@ gt_status gt_gguf_open_bytes(gt_gguf **out, const void *data, size_t size, const
 void gt_gguf_close(gt_gguf *g); /* NULL is fine */
 
 const char *gt_gguf_path(const gt_gguf *g, int file);
-int gt_gguf_file_count(const gt_gguf *g);
-int gt_gguf_version(const gt_gguf *g);
 
 /* Tensors in the order of the files; NULL when i >= count, when absent. */
 size_t gt_gguf_count(const gt_gguf *g);

@@ -1,3 +1,5 @@
+/* Metadata of a GGUF file, kept as bytes in the map: every pair is stepped over and checked once when the file is
+ * opened, arrays in arrays included, and decoded when it is asked for. A number is taken from any type that holds it. */
 #include "gguf_private.h"
 
 #include "checked.h"

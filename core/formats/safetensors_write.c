@@ -1,3 +1,5 @@
+/* The header is complete before the first byte of data: shapes alone decide where everything lies. Its text is printed
+ * here and not by a library, because 64-bit offsets must be exact; spaces fill it up so that the data are aligned. */
 #include "safetensors.h"
 
 #include "checked.h"

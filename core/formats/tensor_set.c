@@ -50,17 +50,11 @@ static gt_status open_file(gt_tensor_set *s, const char *folder, const char *nam
     return GT_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static gt_status take_index_entry(gt_tensor_set *s, const char *folder, const char *where, const gt_json *m)
 {
     if (m->type != GT_JSON_STRING || !gt_json_c_string(m) || strlen(m->key) != m->key_length)
         return GT_FAIL(GT_ERR_DATA, "%s: weight_map entry '%.200s' is not the name of a file", where, m->key);
-    if (!gt_fs_safe_name(m->string) || !ends_with(m->string, ".safetensors"))
+    if (!gt_fs_safe_name(m->string) || !gt_ends_with(m->string, ".safetensors"))
         return GT_FAIL(GT_ERR_DATA,
                        "%s: weight_map names the file '%.200s' for '%.200s', expected a plain "
                        "NAME.safetensors in the same folder",
@@ -195,10 +189,6 @@ const gt_safetensor *gt_tensor_set_at(const gt_tensor_set *s, size_t i)
 bool gt_tensor_set_used(const gt_tensor_set *s, size_t i)
 {
     return s->item[i].used;
-}
-size_t gt_tensor_set_file_count(const gt_tensor_set *s)
-{
-    return (size_t)s->files;
 }
 
 const char *gt_tensor_set_where(const gt_tensor_set *s, const gt_safetensor *t)

@@ -24,6 +24,5 @@ bool gt_tensor_set_used(const gt_tensor_set *s, size_t i);
 
 /* The file that holds a tensor, for messages ("?" for a tensor of another set). */
 const char *gt_tensor_set_where(const gt_tensor_set *s, const gt_safetensor *t);
-size_t gt_tensor_set_file_count(const gt_tensor_set *s);
 
 #endif

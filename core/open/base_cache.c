@@ -5,6 +5,7 @@
 #include "hash.h"
 #include "log.h"
 #include "pool.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,8 +49,7 @@ static void fold_file(gt_sha256 *s, const char *path)
 
 static int weight_file(const struct dirent *e)
 {
-    const size_t n = strlen(e->d_name);
-    return (n > 12 && strcmp(e->d_name + n - 12, ".safetensors") == 0) || strcmp(e->d_name, "config.json") == 0;
+    return gt_ends_with(e->d_name, ".safetensors") || strcmp(e->d_name, "config.json") == 0;
 }
 
 /* What tells one source from another without reading it. */

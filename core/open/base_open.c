@@ -1,7 +1,6 @@
 #include "base_open.h"
 
 #include "base_cache.h"
-#include "base_dtype.h"
 #include "weights_sources.h"
 
 /* Whether a base that is 4-bit already is the one asked for. */

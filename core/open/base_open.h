@@ -2,8 +2,8 @@
 #ifndef GT_BASE_OPEN_H
 #define GT_BASE_OPEN_H
 
+#include "base_dtype.h"
 #include "comm.h"
-#include "recipe.h"
 #include "weights.h"
 
 #include <stdbool.h>

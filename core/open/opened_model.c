@@ -6,15 +6,10 @@
 
 #include <string.h>
 
-static gt_dtype act_of(const gt_open_options *o)
-{
-    return o->compute_dtype == GT_COMPUTE_F32 ? GT_F32 : GT_BF16;
-}
-
 static void carve_adapter(void *context, gt_arena *a)
 {
     gt_opened_model *x = context;
-    gt_lora_carve(&x->lora, a, act_of(&x->o));
+    gt_lora_carve(&x->lora, a, gt_compute_act(x->o.compute_dtype));
 }
 
 static gt_status open_adapter(gt_opened_model *x)
@@ -45,7 +40,7 @@ gt_status gt_opened_model_open(gt_opened_model *x, const gt_open_options *o)
 gt_status gt_opened_model_start(gt_opened_model *x, int positions, int max_tokens)
 {
     const gt_model_options o = {.backend = x->o.backend,
-                                .act = act_of(&x->o),
+                                .act = gt_compute_act(x->o.compute_dtype),
                                 .threads = x->o.threads,
                                 .positions = positions,
                                 .lora_rank = x->o.adapter ? x->lora.max_rank : 0,

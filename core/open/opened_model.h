@@ -3,8 +3,8 @@
 #ifndef GT_OPENED_MODEL_H
 #define GT_OPENED_MODEL_H
 
+#include "base_dtype.h"
 #include "model.h"
-#include "recipe.h"
 
 typedef struct {
     const char *model;

@@ -4,6 +4,7 @@
 #include "gguf.h"
 #include "gtq.h"
 #include "hub.h"
+#include "text.h"
 #include "weights_sources.h"
 
 #include <inttypes.h>
@@ -169,7 +170,7 @@ static char *folder_of_json(const char *path)
 {
     static const char name[] = "tokenizer.json";
     const size_t n = strlen(path), m = sizeof name - 1;
-    if (n < m || strcmp(path + n - m, name) != 0) return NULL;
+    if (!gt_ends_with(path, name)) return NULL;
     if (n == m) return strdup(".");
     return path[n - m - 1] == '/' ? strndup(path, n - m) : NULL;
 }

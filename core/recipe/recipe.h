@@ -4,6 +4,7 @@
 #ifndef GT_RECIPE_H
 #define GT_RECIPE_H
 
+#include "base_dtype.h"
 #include "json.h"
 #include "lora_config.h"
 #include "status.h"
@@ -41,8 +42,6 @@ typedef struct {
     double num_cycles, min_lr, min_lr_rate, lr_end, power, timescale;
 } gt_recipe_schedule;
 
-typedef enum { GT_BASE_NATIVE, GT_BASE_BF16, GT_BASE_NF4 } gt_base_dtype;
-typedef enum { GT_COMPUTE_BF16, GT_COMPUTE_F32 } gt_compute_dtype;
 typedef enum { GT_CKPT_NONE, GT_CKPT_GATE_UP, GT_CKPT_FULL } gt_ckpt_mode;
 typedef enum { GT_EVERY_NO, GT_EVERY_STEPS, GT_EVERY_EPOCH } gt_every;
 typedef enum { GT_SCOPE_GLOBAL, GT_SCOPE_PER_RANK } gt_scope;

@@ -7,6 +7,7 @@
 #include "hash.h"
 #include "log.h"
 #include "rng.h"
+#include "samples.h"
 #include "signals.h"
 #include "tokenizer_source.h"
 

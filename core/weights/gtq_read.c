@@ -1,16 +1,124 @@
-/* Opening a packed base, and verifying one. */
-#include "gtq_file.h"
+/* Opening a packed base, and verifying one: both begin with the map and its directory. Opening reads no contents but
+ * norms and code books; verifying reads every byte of the file. */
+#include "gtq_meta.h"
 
+#include "fs.h"
 #include "hash.h"
 #include "weights_sources.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* A mapped .gtq with its directory read. */
+typedef struct {
+    gt_map map;
+    gt_gtq_meta meta;
+} gtq_file;
+
+static uint64_t read_u64(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
+    return v;
+}
+
+/* The fixed header (docs/gtq-format.md): magic, version, header bytes, file bytes, where the directory lies, its
+ * digest. */
+static gt_status check_header(const gt_map *map, uint64_t *meta_offset, uint64_t *meta_bytes)
+{
+    const uint8_t *h = map->data;
+    if (map->size < GT_GTQ_HEADER || memcmp(h, gt_gtq_magic, sizeof gt_gtq_magic) != 0)
+        return GT_FAIL(GT_ERR_DATA, "%s: not a packed base (.gtq): wrong first bytes, or cut off", map->path);
+    const uint64_t version = read_u64(h + 8) & 0xffffffff, header = read_u64(h + 8) >> 32, bytes = read_u64(h + 16);
+    if (version != GT_GTQ_VERSION)
+        return GT_FAIL(GT_ERR_DATA,
+                       "%s: packed in format version %" PRIu64
+                       "; this gemtune reads version %d: quantize the model again",
+                       map->path, version, GT_GTQ_VERSION);
+    if (header != GT_GTQ_HEADER)
+        return GT_FAIL(GT_ERR_DATA, "%s: header of %" PRIu64 " bytes; expected %d", map->path, header, GT_GTQ_HEADER);
+    if (bytes != map->size)
+        return GT_FAIL(GT_ERR_DATA,
+                       "%s: has %zu bytes and was written with %" PRIu64 ": cut off or overwritten; quantize again",
+                       map->path, map->size, bytes);
+    *meta_offset = read_u64(h + 24);
+    *meta_bytes = read_u64(h + 32);
+    if (*meta_offset < GT_GTQ_DATA || *meta_bytes == 0 || *meta_bytes > GT_GTQ_MAX_META || *meta_offset > map->size ||
+        *meta_bytes != map->size - *meta_offset)
+        return GT_FAIL(GT_ERR_DATA,
+                       "%s: its directory is said to lie at [%" PRIu64 ", + %" PRIu64 "), which is not the file's end",
+                       map->path, *meta_offset, *meta_bytes);
+    for (int i = 72; i < GT_GTQ_HEADER; i++)
+        if (h[i] != 0) return GT_FAIL(GT_ERR_DATA, "%s: header byte %d must be 0", map->path, i);
+    return GT_OK;
+}
+
+static gt_status check_directory_digest(const gt_map *map, uint64_t offset, uint64_t bytes)
+{
+    uint8_t digest[32];
+    gt_sha256 s;
+    gt_sha256_init(&s);
+    gt_sha256_add(&s, map->data + offset, bytes);
+    gt_sha256_end(&s, digest);
+    if (memcmp(digest, map->data + 40, 32) == 0) return GT_OK;
+    return GT_FAIL(GT_ERR_DATA,
+                   "%s: its directory does not have the digest that its header says: damaged; quantize again",
+                   map->path);
+}
+
+static void close_file(void *file)
+{
+    gtq_file *f = file;
+    if (!f) return;
+    gt_gtq_meta_free(&f->meta);
+    gt_map_close(&f->map);
+    free(f);
+}
+
+static gt_status open_file(gtq_file **out, const char *path)
+{
+    gtq_file *f = calloc(1, sizeof *f);
+    if (!f) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a packed base", path);
+    uint64_t offset = 0, bytes = 0;
+    gt_status st = gt_map_open(&f->map, path);
+    if (st == GT_OK) st = check_header(&f->map, &offset, &bytes);
+    if (st == GT_OK) st = check_directory_digest(&f->map, offset, bytes);
+    if (st == GT_OK) st = gt_gtq_meta_parse(&f->meta, (const char *)f->map.data + offset, bytes, offset, path);
+    if (st != GT_OK) {
+        close_file(f);
+        return st;
+    }
+    *out = f;
+    return GT_OK;
+}
+
+static const void *at(const gtq_file *f, const gt_gtq_section *s)
+{
+    return s->bytes ? f->map.data + s->offset : NULL;
+}
+
+static void view_matrix(gt_matrix *out, const gtq_file *f, const gt_gtq_tensor *t)
+{
+    *out = (gt_matrix){.data = at(f, &t->data),
+                       .dtype = t->dtype,
+                       .rows = t->rows,
+                       .cols = t->cols,
+                       .block = t->block,
+                       .code = at(f, &t->code),
+                       .absmax = at(f, &t->absmax),
+                       .absmax8 = at(f, &t->absmax8),
+                       .absmax2 = at(f, &t->absmax2),
+                       .code2 = at(f, &t->code2),
+                       .block2 = t->block2,
+                       .offset = t->offset,
+                       .round_to = t->round_to};
+}
+
 /* Norm factors are the base's own (who rounds a base rounds them in place): copied, a few MB at most. */
-static gt_status copy_norms(gt_weights *w, const gt_gtq_file *f)
+static gt_status copy_norms(gt_weights *w, const gtq_file *f)
 {
     void *copy = NULL;
     GT_TRY(gt_weights_buffer(w, &copy, f->meta.norms.bytes));
@@ -54,22 +162,22 @@ static gt_status check_identity(const gt_weights *w, const gt_gtq_meta *m)
 gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
 {
     gt_weights *w = NULL;
-    gt_gtq_file *f = NULL;
-    GT_TRY(gt_gtq_file_open(&f, path));
+    gtq_file *f = NULL;
+    GT_TRY(open_file(&f, path));
     gt_status st = gt_weights_new(&w, "gtq", path);
     if (st != GT_OK) {
-        gt_gtq_file_close(f);
+        close_file(f);
         return st;
     }
-    st = gt_weights_keep(w, f, gt_gtq_file_close); /* from here on w closes f */
+    st = gt_weights_keep(w, f, close_file); /* from here on w closes f */
     if (st == GT_OK) {
         gt_gtq_meta *m = &f->meta;
         w->config = m->config;
         memcpy(w->prefix, m->prefix, sizeof w->prefix);
-        gt_gtq_matrix(&w->embed, f, &m->embed);
+        view_matrix(&w->embed, f, &m->embed);
         for (int l = 0; st == GT_OK && l < w->config.num_hidden_layers; l++) {
             for (int p = 0; st == GT_OK && p < GT_PROJ_COUNT; p++) {
-                gt_gtq_matrix(&w->proj[l][p], f, &m->proj[l * GT_PROJ_COUNT + p]);
+                view_matrix(&w->proj[l][p], f, &m->proj[l * GT_PROJ_COUNT + p]);
                 st = check_book(path, w->proj[l][p].code, 16);
                 if (st == GT_OK) st = check_book(path, w->proj[l][p].code2, 256);
             }
@@ -93,13 +201,13 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
 /* Verifying. */
 
 typedef struct {
-    const gt_gtq_file *f;
+    const gtq_file *f;
     int part, parts;
     atomic_int wrong; /* the lowest task whose digest differs, or INT_MAX */
 } check;
 
 /* Task 0 is the embedding, 1 the norms, 2 the tokenizer, then the projections. */
-static void digest_of(uint8_t out[32], const gt_gtq_file *f, int task)
+static void digest_of(uint8_t out[32], const gtq_file *f, int task)
 {
     if (task == 1 || task == 2) {
         const gt_gtq_section *s = task == 1 ? &f->meta.norms : &f->meta.tokenizer;
@@ -110,7 +218,7 @@ static void digest_of(uint8_t out[32], const gt_gtq_file *f, int task)
         return;
     }
     gt_matrix m;
-    gt_gtq_matrix(&m, f, task == 0 ? &f->meta.embed : &f->meta.proj[task - 3]);
+    view_matrix(&m, f, task == 0 ? &f->meta.embed : &f->meta.proj[task - 3]);
     gt_weights_matrix_digest(out, &m);
 }
 
@@ -135,7 +243,7 @@ static void verify_one(void *context, int task, int worker)
     while (task < lowest && !atomic_compare_exchange_weak(&c->wrong, &lowest, task)) {}
 }
 
-static gt_status report(const gt_gtq_file *f, int task)
+static gt_status report(const gtq_file *f, int task)
 {
     char name[80] = "embed_tokens", found[65], want[65];
     uint8_t digest[32];
@@ -159,7 +267,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* What lies between sections must be zero, so that no byte of the file is outside every check. */
-static gt_status check_gaps(const gt_gtq_file *f)
+static gt_status check_gaps(const gtq_file *f)
 {
     const gt_gtq_meta *m = &f->meta;
     const size_t matrices = (size_t)gt_slot_count(&m->config);
@@ -196,15 +304,15 @@ gt_status gt_gtq_verify_part(const char *path, gt_pool *pool, int part, int part
     gt_weights *w = NULL; /* checks the identity */
     GT_TRY(gt_weights_open_gtq(&w, path));
     gt_weights_close(w);
-    gt_gtq_file *f = NULL;
-    GT_TRY(gt_gtq_file_open(&f, path));
+    gtq_file *f = NULL;
+    GT_TRY(open_file(&f, path));
     check c = {.f = f, .part = part, .parts = parts, .wrong = INT32_MAX};
     const int tasks = 3 + gt_slot_count(&f->meta.config);
     gt_pool_run(pool, part < tasks ? (tasks - part + parts - 1) / parts : 0, verify_one, &c);
     const int wrong = atomic_load(&c.wrong);
     gt_status st = wrong == INT32_MAX ? GT_OK : report(f, wrong);
     if (st == GT_OK && part == 0) st = check_gaps(f);
-    gt_gtq_file_close(f);
+    close_file(f);
     return st;
 }
 

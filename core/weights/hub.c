@@ -1,6 +1,7 @@
 #include "hub.h"
 
 #include "fs.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -46,10 +47,12 @@ static char *repository(const char *cache, const char *id)
     char name[256];
     int n = snprintf(name, sizeof name, "models--");
     for (const char *p = id; *p && n < 250; p++)
-        if (*p == '/')
-            name[n++] = '-', name[n++] = '-';
-        else
+        if (*p == '/') {
+            name[n++] = '-';
+            name[n++] = '-';
+        } else {
             name[n++] = *p;
+        }
     name[n] = 0;
     return gt_fs_join(cache, name);
 }
@@ -110,12 +113,6 @@ gt_status gt_model_resolve(char **path, bool *folder, const char *model)
     return GT_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 gt_model_kind gt_model_file_kind(const char *path)
 {
     char magic[4] = "";
@@ -126,7 +123,8 @@ gt_model_kind gt_model_file_kind(const char *path)
     }
     if (memcmp(magic, "GGUF", 4) == 0) return GT_MODEL_GGUF;
     if (memcmp(magic, "\x89GTQ", 4) == 0) return GT_MODEL_GTQ;
-    return ends_with(path, ".gguf") ? GT_MODEL_GGUF : ends_with(path, ".gtq") ? GT_MODEL_GTQ : GT_MODEL_OTHER;
+    if (gt_ends_with(path, ".gguf")) return GT_MODEL_GGUF;
+    return gt_ends_with(path, ".gtq") ? GT_MODEL_GTQ : GT_MODEL_OTHER;
 }
 
 char *gt_hub_id_of(const char *path)

@@ -1,8 +1,5 @@
 #include "weights_sources.h"
 
-#include "hub.h"
-#include "log.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +78,11 @@ void gt_weights_note_copy(gt_weights *w, size_t bytes)
     w->store->copied += bytes;
 }
 
+size_t gt_weights_copied(const gt_weights *w)
+{
+    return w->store->copied;
+}
+
 void gt_weights_set_identity(gt_weights *w, const char hex[65])
 {
     memcpy(w->store->identity, hex, 65);
@@ -91,46 +93,40 @@ const char *gt_weights_carried_identity(const gt_weights *w)
     return w->store->identity;
 }
 
-static bool ends_with(const char *text, const char *end)
+static const char *const paths[GT_PROJ_COUNT] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                 "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                 "mlp.down_proj"};
+
+const char *gt_proj_path(gt_proj p)
 {
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
+    return paths[p];
 }
 
-static gt_status open_file(gt_weights **out, const char *path)
+const char *gt_proj_name(gt_proj p)
 {
-    switch (gt_model_file_kind(path)) {
-    case GT_MODEL_GGUF:
-        return gt_weights_open_gguf(out, path);
-    case GT_MODEL_GTQ:
-        return gt_weights_open_gtq(out, path);
-    case GT_MODEL_OTHER:
-        break;
-    }
-    if (ends_with(path, ".safetensors"))
-        return GT_FAIL(GT_ERR_DATA, "%s: one file of a model; give the folder that holds it and its config.json", path);
-    return GT_FAIL(GT_ERR_DATA, "%s: not a model: expected a Hugging Face folder, a .gguf or a .gtq file", path);
+    return paths[p] + (p < GT_GATE_PROJ ? 10 : 4);
 }
 
-gt_status gt_weights_open(gt_weights **out, const char *model)
+void gt_proj_shape(const gt_model_config *c, gt_proj p, int *rows, int *cols)
 {
-    char *path;
-    bool folder;
-    gt_weights *w = NULL;
-    GT_TRY(gt_model_resolve(&path, &folder, model));
-    gt_status st = folder ? gt_weights_open_hf(&w, path) : open_file(&w, path);
-    if (st == GT_OK) st = gt_weights_check(w);
-    free(path);
-    if (st != GT_OK) {
-        gt_weights_close(w);
-        return st;
+    const int h = c->hidden_size, f = c->intermediate_size;
+    const int q = c->num_attention_heads * c->head_dim, kv = c->num_key_value_heads * c->head_dim;
+    const int shape[GT_PROJ_COUNT][2] = {{q, h}, {kv, h}, {kv, h}, {h, q}, {f, h}, {f, h}, {h, f}};
+    *rows = shape[p][0];
+    *cols = shape[p][1];
+}
+
+uint64_t gt_weights_parameters(const gt_weights *w)
+{
+    const gt_model_config *c = &w->config;
+    uint64_t layer = 4u * (uint64_t)c->hidden_size + 2u * (uint64_t)c->head_dim;
+    for (int p = 0; p < GT_PROJ_COUNT; p++) {
+        int rows, cols;
+        gt_proj_shape(c, (gt_proj)p, &rows, &cols);
+        layer += (uint64_t)rows * (uint64_t)cols;
     }
-    if (w->store->copied > 0)
-        gt_log(GT_WARN, "weights",
-               "%s: %zu bytes are not aligned in their file and were copied; the copy is not shared", w->path,
-               w->store->copied);
-    *out = w;
-    return GT_OK;
+    return layer * (uint64_t)c->num_hidden_layers + (uint64_t)c->vocab_size * (uint64_t)c->hidden_size +
+           (uint64_t)c->hidden_size;
 }
 
 void gt_weights_proj_name(char out[80], int layer, gt_proj p)
@@ -156,7 +152,8 @@ gt_fourbit gt_weights_fourbit(const gt_weights *w)
         if (t == GT_FP4) return GT_FOURBIT_FP4;
         nf4 += t == GT_NF4;
     }
-    return nf4 == 0 ? GT_FOURBIT_NONE : nf4 == count ? GT_FOURBIT_NF4 : GT_FOURBIT_SOME;
+    if (nf4 == 0) return GT_FOURBIT_NONE;
+    return nf4 == count ? GT_FOURBIT_NF4 : GT_FOURBIT_SOME;
 }
 
 int gt_weights_norm_size(const gt_model_config *c, gt_norm n)

@@ -4,6 +4,7 @@
 #include "gguf.h"
 #include "gguf_config.h"
 #include "log.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,8 +87,7 @@ static gt_status look_at_rest(const gt_weights *w, const gt_gguf *g)
     size_t rest = gt_gguf_count(g) - used;
     for (size_t i = 0; i < gt_gguf_count(g); i++) {
         const gt_gguf_tensor *t = gt_gguf_at(g, i);
-        const size_t n = strlen(t->name);
-        if (n > 5 && strcmp(t->name + n - 5, ".bias") == 0)
+        if (gt_ends_with(t->name, ".bias"))
             return GT_FAIL(GT_ERR_DATA, "%s: tensor '%s': Gemma 3 has no bias", gt_gguf_path(g, t->file), t->name);
     }
     if (gt_gguf_find(g, "output.weight")) {

@@ -213,15 +213,10 @@ static void look_at_head(const loader *l)
     }
 }
 
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
 static bool is_vision(const char *name)
 {
-    if (begins(name, "model.")) name += 6;
-    return begins(name, "vision_tower.") || begins(name, "multi_modal_projector.");
+    if (gt_begins_with(name, "model.")) name += strlen("model.");
+    return gt_begins_with(name, "vision_tower.") || gt_begins_with(name, "multi_modal_projector.");
 }
 
 /* What is left over: the vision part is none of ours; a bias would change the result; the rest is told. */
@@ -231,9 +226,8 @@ static gt_status look_at_rest(const loader *l)
     size_t rest = 0;
     for (size_t i = 0; i < gt_tensor_set_count(l->set); i++) {
         const gt_safetensor *t = gt_tensor_set_at(l->set, i);
-        const size_t n = strlen(t->name);
         if (gt_tensor_set_used(l->set, i) || is_vision(t->name)) continue;
-        if (begins(t->name, l->prefix) && n > 5 && strcmp(t->name + n - 5, ".bias") == 0)
+        if (gt_begins_with(t->name, l->prefix) && gt_ends_with(t->name, ".bias"))
             return GT_FAIL(GT_ERR_DATA, "%s: tensor '%.200s': Gemma 3 has no bias", gt_tensor_set_where(l->set, t),
                            t->name);
         if (!first) first = t->name;

@@ -22,8 +22,10 @@ gt_status gt_weights_keep(gt_weights *w, void *object, void (*release)(void *obj
 /* A buffer of w's own, 64-byte aligned, freed with it. GT_ERR_NOMEM. */
 gt_status gt_weights_buffer(gt_weights *w, void **out, size_t bytes);
 
-/* Notes that so many bytes of weights had to be copied out of the map: told once, since ranks then share less. */
+/* Notes that so many bytes of weights had to be copied out of the map: told once, since ranks then share less; and how
+ * many in all. */
 void gt_weights_note_copy(gt_weights *w, size_t bytes);
+size_t gt_weights_copied(const gt_weights *w);
 
 /* Remembers the identity that the source carries, so that gt_weights_identity need not read everything. */
 void gt_weights_set_identity(gt_weights *w, const char hex[65]);

@@ -87,3 +87,35 @@ gt_status gt_detok_finish(gt_detok *d, const char **text, size_t *size)
     end_run(d);
     return hand_out(d, text, size);
 }
+
+gt_status gt_tokenizer_decode(const gt_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out,
+                              size_t *size)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= gt_tokenizer_size(t))
+            return GT_FAIL(GT_ERR_DATA, "token %zu has id %d, expected 0 to %u", i, ids[i], t->head->pieces - 1);
+    gt_detok *d = NULL;
+    gt_text all = {0};
+    const char *part;
+    size_t part_size;
+    GT_TRY(gt_detok_create(&d, t, skip_special));
+    gt_status st = GT_OK;
+    for (size_t i = 0; i < n; i++) {
+        GT_TRY_TO(st, gt_detok_push(d, ids[i], &part, &part_size), done);
+        gt_text_add(&all, part, part_size);
+    }
+    GT_TRY_TO(st, gt_detok_finish(d, &part, &part_size), done);
+    gt_text_add(&all, part, part_size);
+    gt_text_add(&all, "", 0);
+    if (all.failed || !all.data) {
+        st = GT_FAIL(GT_ERR_NOMEM, "no memory for the text of %zu tokens", n);
+        goto done;
+    }
+    *out = all.data;
+    *size = all.size;
+    all.data = NULL;
+done:
+    gt_text_free(&all);
+    gt_detok_free(d);
+    return st;
+}

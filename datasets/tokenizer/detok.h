@@ -1,4 +1,4 @@
-/* detok.h - decoding as tokens come: hands out text as soon as it cannot change any more.
+/* detok.h - token ids back to text: a whole list's, or as tokens come, handed out as soon as it cannot change any more.
  *
  * The pieces handed out, put together, are exactly gt_tokenizer_decode of all ids. Trailing byte pieces are held back
  * until their run ends, since only the whole run decides whether they are UTF-8. */
@@ -19,5 +19,12 @@ gt_status gt_detok_push(gt_detok *d, int32_t id, const char **text, size_t *size
 
 /* The end of the stream: what was held back. d can then begin anew. */
 gt_status gt_detok_finish(gt_detok *d, const char **text, size_t *size);
+
+/* The text of ids[0..n): malloc'ed, NUL behind it (uncounted; the text may hold NUL bytes); the caller frees *out.
+ * U+2581 becomes a space; a run of byte pieces is UTF-8 if it is valid as a whole, else one U+FFFD a byte. skip_special
+ * drops the tokens flagged special before runs are formed. Always valid UTF-8. GT_ERR_DATA: an id outside the
+ * vocabulary. GT_ERR_NOMEM. */
+gt_status gt_tokenizer_decode(const gt_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out,
+                              size_t *size);
 
 #endif

@@ -24,6 +24,7 @@
 #ifndef GT_TOKENIZER_H
 #define GT_TOKENIZER_H
 
+#include "ids.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -101,19 +102,6 @@ gt_status gt_tokenizer_apply_config(gt_tokenizer *t, const char *text, size_t si
 
 /* Encoding. */
 
-/* Token ids that grow; zeroed to begin with. */
-typedef struct {
-    int32_t *id;   /* [count] owned */
-    size_t *begin; /* [count] owned, only if keep_begin: byte of the text where the token begins; it ends where the next
-                   begins. Bytes of the text, not of the normalised text; tokens put around the text have no width. */
-    size_t count, capacity;
-    bool keep_begin;   /* set by the caller before the first use */
-    bool bos_stripped; /* set by GT_ENCODE_ONE_BOS when it dropped a second <bos> */
-} gt_ids;
-
-void gt_ids_free(gt_ids *ids); /* NULL and zeroed structs are fine */
-gt_status gt_ids_push(gt_ids *ids, int32_t id, size_t begin);
-
 enum {
     GT_ENCODE_ADD_BOS = 1,       /* put bos before the text */
     GT_ENCODE_ADD_EOS = 2,       /* put eos behind it */
@@ -139,15 +127,6 @@ typedef struct {
  * borders of spans (a newline of a header and a newline of content become one token). */
 gt_status gt_tokenizer_encode_spans(const gt_tokenizer *t, const char *text, size_t size, unsigned flags,
                                     const gt_text_span *trusted, size_t trusted_count, gt_ids *ids);
-
-/* Decoding. */
-
-/* The text of ids[0..n): malloc'ed, NUL behind it (uncounted; the text may hold NUL bytes); the caller frees *out.
- * U+2581 becomes a space; a run of byte pieces is UTF-8 if it is valid as a whole, else one U+FFFD a byte. skip_special
- * drops the tokens flagged special before runs are formed. Always valid UTF-8. GT_ERR_DATA: an id outside the
- * vocabulary. GT_ERR_NOMEM. detok.h decodes as tokens come. */
-gt_status gt_tokenizer_decode(const gt_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, char **out,
-                              size_t *size);
 
 /* Asking. */
 

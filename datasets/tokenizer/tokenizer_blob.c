@@ -15,6 +15,20 @@ enum { MAX_RUN = 2048, AHEAD = 24 };
 
 static const char MAGIC[8] = "GTTOKEN";
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+int gt_tokenizer_byte_name(const char *text, size_t size)
+{
+    if (size != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
+    const int high = hex_digit(text[3]), low = hex_digit(text[4]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 bool gt_tokenizer_layout(const gt_tokenizer_head *h, size_t at[GT_TOKENIZER_SECTIONS + 1])
 {
     const size_t needle_first = 257 * sizeof(uint32_t);

@@ -2,7 +2,7 @@
 #ifndef GT_ROW_FILES_H
 #define GT_ROW_FILES_H
 
-#include "loader.h"
+#include "samples.h"
 #include "testing.h"
 
 /* Writes bytes to a fresh file `name` and returns its path (a ring of 8). */

@@ -1,7 +1,7 @@
 /* The sample data is what its README says: columns, counts, balance, no question twice, and every row becomes a sample.
  */
 #include "choice.h"
-#include "loader.h"
+#include "samples.h"
 #include "rows.h"
 #include "tokenizer_files.h"
 

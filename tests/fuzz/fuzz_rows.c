@@ -2,7 +2,7 @@
  * "skip" a load may only fail because no good row is left; under "fail" it gives the same samples where none is bad. */
 #include "fuzz.h"
 
-#include "loader.h"
+#include "samples.h"
 #include "log.h"
 
 #include <string.h>

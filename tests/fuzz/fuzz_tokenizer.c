@@ -3,6 +3,7 @@
  * a packed copy of the tokenizer gives the same ids. */
 #include "fuzz.h"
 
+#include "detok.h"
 #include "tokenizer.h"
 #include "utf8.h"
 

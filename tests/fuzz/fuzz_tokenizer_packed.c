@@ -3,6 +3,7 @@
  * there), which is then signed. It is refused, or every use of it stays inside it and ends. */
 #include "fuzz.h"
 
+#include "detok.h"
 #include "hash.h"
 #include "tokenizer_blob.h"
 #include "utf8.h"

@@ -24,6 +24,27 @@ static void text_grows_by_bytes_and_by_formats(void **state)
     gt_text_free(NULL);
 }
 
+static void a_string_begins_and_ends_with_itself_with_nothing_and_with_its_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *part;
+        bool begins, ends;
+    } c[] = {{"a.gguf", ".gguf", false, true},
+             {"a.gguf", "a.g", true, false},
+             {"a", "ba", false, false},
+             {"aa", "a", true, true},
+             {"a", "a", true, true},
+             {"a", "", true, true},
+             {"", "", true, true},
+             {"", "a", false, false},
+             {"ab", "ba", false, false}};
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        assert_int_equal(gt_begins_with(c[i].text, c[i].part), c[i].begins);
+        assert_int_equal(gt_ends_with(c[i].text, c[i].part), c[i].ends);
+    }
+}
+
 static void json_strings_are_escaped_and_mended(void **state)
 {
     (void)state;
@@ -125,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_grows_by_bytes_and_by_formats),
+        cmocka_unit_test(a_string_begins_and_ends_with_itself_with_nothing_and_with_its_parts),
         cmocka_unit_test(json_strings_are_escaped_and_mended),
         cmocka_unit_test(sizes_are_told_in_the_largest_unit_that_keeps_them_above_one),
         cmocka_unit_test(every_scalar_is_encoded_and_decoded_and_nothing_else),

@@ -152,7 +152,7 @@ static void wrong_headers_are_refused(void **state)
     assert_fails(gt_gguf_open(&g, empty), GT_ERR_DATA, "0 bytes");
     free(empty);
     assert_ok(parse(&g, &m, m.size, &copy));
-    assert_int_equal(gt_gguf_version(g), 2);
+    assert_int_equal(gt_gguf_count(g), 0);
     gt_gguf_close(g);
     free(copy);
     gguf_image_free(&m);
@@ -287,7 +287,6 @@ static void split_files_are_one_model(void **state)
     const char *const paths[] = {first, second}; /* any of them opens the whole */
     for (int i = 0; i < 2; i++) {
         assert_ok(gt_gguf_open(&g, paths[i]));
-        assert_int_equal(gt_gguf_file_count(g), 2);
         assert_int_equal(gt_gguf_count(g), 2);
         assert_int_equal(*(const uint32_t *)gt_gguf_find(g, "b")->data, 1);
         gt_gguf_close(g);

@@ -1,4 +1,5 @@
 /* What the tokenizer promises beside parity: control tokens only where they are allowed, places, flags, decoding. */
+#include "detok.h"
 #include "rng.h"
 #include "tokenizer_blob.h"
 #include "tokenizer_files.h"

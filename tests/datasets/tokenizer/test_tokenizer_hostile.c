@@ -1,5 +1,6 @@
 /* Files that were made to harm: a tokenizer.json or a packed block that is wrong is refused by name, and one that is
  * let through can be used without reading outside it or running for ever. */
+#include "detok.h"
 #include "hash.h"
 #include "rng.h"
 #include "tokenizer_blob.h"

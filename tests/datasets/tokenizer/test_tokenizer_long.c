@@ -1,5 +1,6 @@
 /* A megabyte of anything is encoded in bounded time, and ordinary text quickly. */
 #include "clock.h"
+#include "detok.h"
 #include "rng.h"
 #include "tokenizer_files.h"
 

@@ -1,5 +1,6 @@
 #include "tokenizer_files.h"
 
+#include "detok.h"
 #include "fs.h"
 
 #include <stdio.h>

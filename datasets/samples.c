@@ -1,5 +1,4 @@
-/* samples_load.c - all rows of all files into samples, in order, under the policy for bad rows. */
-#include "loader.h"
+#include "samples.h"
 
 #include "hash.h"
 #include "log.h"
