@@ -13,8 +13,9 @@ gt_status gt_adapter_config_parse(gt_lora_config *c, char **base_model, const ch
 /* Frees the strings and arrays of a config that owns them and zeroes it. */
 void gt_lora_config_free(gt_lora_config *c);
 
-/* Appends the JSON: keys sorted, indent 2, as PEFT writes it; the common keys with their defaults. targets_regex: NULL,
- * or a regular expression that stands in for the config's targets. */
-void gt_adapter_config_print(gt_text *text, const gt_lora_config *c, const char *base_model, const char *targets_regex);
+/* Appends the JSON: keys sorted as PEFT sorts them; the common keys with their defaults. targets_regex: NULL, or a
+ * regular expression that stands in for the config's targets. GT_ERR_NOMEM. */
+gt_status gt_adapter_config_print(gt_text *text, const gt_lora_config *c, const char *base_model,
+                                  const char *targets_regex);
 
 #endif

@@ -137,9 +137,9 @@ static gt_status write_config(const char *path, const gt_adapter_source *s)
     gt_text regex = {0}, text = {0};
     const bool multimodal = strcmp(gt_module_prefix(s->prefix), "model.language_model.") == 0;
     if (multimodal) make_regex(&regex, s);
-    gt_adapter_config_print(&text, s->config, s->base_model, regex.data);
-    gt_status st = text.failed || regex.failed ? GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its text", path)
-                                               : gt_fs_write(path, text.data, text.size);
+    gt_status st = regex.failed ? GT_FAIL(GT_ERR_NOMEM, "%s: no memory for its text", path)
+                                : gt_adapter_config_print(&text, s->config, s->base_model, regex.data);
+    if (st == GT_OK) st = gt_fs_write(path, text.data, text.size);
     gt_text_free(&regex);
     gt_text_free(&text);
     return st;

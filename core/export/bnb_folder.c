@@ -51,7 +51,7 @@ static const char *python_dtype(gt_dtype t)
     return t == GT_BF16 ? "bfloat16" : t == GT_F16 ? "float16" : "float32";
 }
 
-/* Keys in bitsandbytes' order, json.dumps' separators. */
+/* Keys in bitsandbytes' order, json.dumps' separators: these bytes are a tensor, the same as bitsandbytes would write. */
 static void print_state(gt_text *t, const gt_matrix *m)
 {
     gt_text_addf(t, "{\"quant_type\": \"%s\", \"blocksize\": %d, \"dtype\": \"%s\", \"shape\": [%d, %d]",
@@ -140,37 +140,37 @@ static gt_status produce(void *user, const gt_hf_tensor *t, gt_safetensors_write
 }
 
 /* config.json's quantization_config, with the keys that transformers writes. */
-static gt_status make_config(char **out, const gt_weights *w)
+static void add_quantization(gt_json_writer *w, gt_json_node *root, const void *projection)
 {
-    const gt_matrix *m = &w->proj[0][0];
-    gt_text t = {0};
-    gt_text_addf(
-        &t,
-        "\"quantization_config\": {\n"
-        "    \"_load_in_4bit\": true,\n    \"_load_in_8bit\": false,\n    \"bnb_4bit_compute_dtype\": \"%s\",\n"
-        "    \"bnb_4bit_quant_storage\": \"uint8\",\n    \"bnb_4bit_quant_type\": \"%s\",\n"
-        "    \"bnb_4bit_use_double_quant\": %s,\n    \"llm_int8_enable_fp32_cpu_offload\": false,\n"
-        "    \"llm_int8_has_fp16_weight\": false,\n    \"llm_int8_skip_modules\": null,\n    \"llm_int8_threshold\": "
-        "6.0,\n"
-        "    \"load_in_4bit\": true,\n    \"load_in_8bit\": false,\n    \"quant_method\": \"bitsandbytes\"\n  }",
-        python_dtype(m->round_to), m->dtype == GT_NF4 ? "nf4" : "fp4", m->absmax ? "false" : "true");
-    const gt_status st = t.failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for a config.json")
-                                  : gt_model_config_write(out, &w->config, python_dtype(w->embed.dtype), t.data);
-    gt_text_free(&t);
-    return st;
+    const gt_matrix *m = projection;
+    gt_json_node *q = gt_json_add_object(w, root, "quantization_config");
+    gt_json_add_bool(w, q, "_load_in_4bit", true);
+    gt_json_add_bool(w, q, "_load_in_8bit", false);
+    gt_json_add_text(w, q, "bnb_4bit_compute_dtype", python_dtype(m->round_to));
+    gt_json_add_text(w, q, "bnb_4bit_quant_storage", "uint8");
+    gt_json_add_text(w, q, "bnb_4bit_quant_type", m->dtype == GT_NF4 ? "nf4" : "fp4");
+    gt_json_add_bool(w, q, "bnb_4bit_use_double_quant", !m->absmax);
+    gt_json_add_bool(w, q, "llm_int8_enable_fp32_cpu_offload", false);
+    gt_json_add_bool(w, q, "llm_int8_has_fp16_weight", false);
+    gt_json_add_null(w, q, "llm_int8_skip_modules");
+    gt_json_add_real(w, q, "llm_int8_threshold", 6);
+    gt_json_add_bool(w, q, "load_in_4bit", true);
+    gt_json_add_bool(w, q, "load_in_8bit", false);
+    gt_json_add_text(w, q, "quant_method", "bitsandbytes");
 }
 
 gt_status gt_bnb_write(const char *folder, const gt_weights *w, const gt_weights *source, const gt_tokenizer *tokenizer,
                        bool replace)
 {
     plan p = {0};
-    char *config = NULL;
+    gt_text config = {0};
     gt_output_folder out = {0};
     gt_status st = gt_output_folder_open(&out, folder, replace);
     if (st == GT_OK) st = make_plan(&p, w);
-    if (st == GT_OK) st = make_config(&config, w);
+    if (st == GT_OK)
+        st = gt_model_config_write(&config, &w->config, python_dtype(w->embed.dtype), add_quantization, &w->proj[0][0]);
     if (st == GT_OK) st = gt_hf_write_tensors(out.tmp, p.tensor, p.count, GT_HF_SHARD_BYTES, NULL, produce, &p);
-    if (st == GT_OK) st = gt_hf_write_small_files(out.tmp, source, config, tokenizer);
+    if (st == GT_OK) st = gt_hf_write_small_files(out.tmp, source, &config, tokenizer);
     if (st == GT_OK)
         st = gt_output_folder_publish(&out);
     else
@@ -178,6 +178,6 @@ gt_status gt_bnb_write(const char *folder, const gt_weights *w, const gt_weights
     for (int i = 0; p.state && i < gt_slot_count(&w->config); i++) gt_text_free(&p.state[i]);
     free(p.state);
     free(p.tensor);
-    free(config);
+    gt_text_free(&config);
     return st;
 }

@@ -1,10 +1,9 @@
 #include "hf_folder.h"
 
 #include "fs.h"
-#include "text.h"
+#include "json_write.h"
 #include "tokenizer_write.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,40 +80,62 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const gt_hf_tensor *const *)a)->name, (*(const gt_hf_tensor *const *)b)->name);
 }
 
+static gt_status write_bytes(const char *folder, const char *name, const char *data, size_t size)
+{
+    char *path = gt_fs_join(folder, name);
+    if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", folder);
+    const gt_status st = gt_fs_write(path, data, size);
+    free(path);
+    return st;
+}
+
+static gt_status write_text(const char *folder, const char *name, const gt_text *t)
+{
+    if (t->failed) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a %s", folder, name);
+    return write_bytes(folder, name, t->data, t->size);
+}
+
+/* The index of a model in shards: which file holds which tensor, sorted by name. */
+static gt_status print_index(gt_text *out, const gt_hf_tensor *const *sorted, const gt_hf_tensor *t,
+                             const size_t *shard, size_t count, size_t shards)
+{
+    gt_json_writer w = {0};
+    gt_json_node *root = gt_json_begin(&w);
+    uint64_t total = 0;
+    for (size_t i = 0; i < count; i++) total += bytes_of(&t[i]);
+    gt_json_add_int(&w, gt_json_add_object(&w, root, "metadata"), "total_size", (int64_t)total);
+    gt_json_node *map = gt_json_add_object(&w, root, "weight_map");
+    for (size_t i = 0; i < count; i++) {
+        char file[64];
+        shard_name(file, shard[sorted[i] - t], shards);
+        gt_json_add_text(&w, map, sorted[i]->name, file);
+    }
+    return gt_json_end(&w, out, GT_JSON_PAGE, "model.safetensors.index.json");
+}
+
 static gt_status write_index(const char *folder, const gt_hf_tensor *t, size_t count, uint64_t limit, size_t shards)
 {
     const gt_hf_tensor **sorted = calloc(count, sizeof *sorted);
-    size_t *shard = calloc(count, sizeof *shard);
-    char *path = gt_fs_join(folder, "model.safetensors.index.json");
+    size_t *shard = calloc(count, sizeof *shard), number = 0, end = 0;
     gt_text text = {0};
     gt_status st = GT_OK;
-    if (!sorted || !shard || !path)
-        st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for an index of %zu tensors", folder, count);
-    else {
-        uint64_t total = 0;
-        size_t number = 0, end = 0;
-        for (size_t i = 0; i < count; i++) {
-            if (i == end) end = shard_end(t, i, count, limit), number++;
-            sorted[i] = &t[i];
-            shard[i] = number - 1;
-            total += bytes_of(&t[i]);
+    if (!sorted || !shard) st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for an index of %zu tensors", folder, count);
+    for (size_t i = 0; st == GT_OK && i < count; i++) {
+        if (i == end) {
+            end = shard_end(t, i, count, limit);
+            number++;
         }
-        qsort(sorted, count, sizeof *sorted, by_name);
-        gt_text_addf(&text, "{\n  \"metadata\": {\n    \"total_size\": %" PRIu64 "\n  },\n  \"weight_map\": {\n",
-                     total);
-        for (size_t i = 0; i < count; i++) {
-            char file[64];
-            shard_name(file, shard[sorted[i] - t], shards);
-            gt_text_addf(&text, "    \"%s\": \"%s\"%s\n", sorted[i]->name, file, i + 1 < count ? "," : "");
-        }
-        gt_text_addf(&text, "  }\n}\n");
-        st = text.failed ? GT_FAIL(GT_ERR_NOMEM, "%s: no memory for an index", folder)
-                         : gt_fs_write(path, text.data, text.size);
+        sorted[i] = &t[i];
+        shard[i] = number - 1;
     }
+    if (st == GT_OK) {
+        qsort(sorted, count, sizeof *sorted, by_name);
+        st = print_index(&text, sorted, t, shard, count, shards);
+    }
+    if (st == GT_OK) st = write_text(folder, "model.safetensors.index.json", &text);
     gt_text_free(&text);
     free(sorted);
     free(shard);
-    free(path);
     return st;
 }
 
@@ -139,15 +160,6 @@ gt_status gt_hf_write_tensors(const char *folder, const gt_hf_tensor *t, size_t 
 
 /* Small files. */
 
-static gt_status write_text(const char *folder, const char *name, const char *data, size_t size)
-{
-    char *path = gt_fs_join(folder, name);
-    if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", folder);
-    const gt_status st = gt_fs_write(path, data, size);
-    free(path);
-    return st;
-}
-
 static gt_status copy_file(const char *from, const char *to, const char *name)
 {
     char *path = gt_fs_join(from, name);
@@ -156,7 +168,7 @@ static gt_status copy_file(const char *from, const char *to, const char *name)
     gt_status st = GT_OK;
     if (gt_fs_exists(path)) {
         st = gt_map_open(&map, path);
-        if (st == GT_OK) st = write_text(to, name, (const char *)map.data, map.size);
+        if (st == GT_OK) st = write_bytes(to, name, (const char *)map.data, map.size);
         gt_map_close(&map);
     }
     free(path);
@@ -165,14 +177,20 @@ static gt_status copy_file(const char *from, const char *to, const char *name)
 
 static gt_status write_generation_config(const char *folder, const gt_model_config *c)
 {
-    gt_text t = {0};
-    gt_text_addf(&t, "{\n  \"bos_token_id\": %d,\n  \"do_sample\": true,\n  \"eos_token_id\": [", c->bos_id);
-    for (int i = 0; i < c->eos_count; i++) gt_text_addf(&t, "%s%d", i ? ", " : "", c->eos_id[i]);
-    gt_text_addf(&t, "],\n  \"pad_token_id\": %d,\n  \"temperature\": 1.0,\n  \"top_k\": 64,\n  \"top_p\": 0.95\n}\n",
-                 c->pad_id);
-    const gt_status st = t.failed ? GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a text", folder)
-                                  : write_text(folder, "generation_config.json", t.data, t.size);
-    gt_text_free(&t);
+    gt_text text = {0};
+    gt_json_writer w = {0};
+    gt_json_node *root = gt_json_begin(&w);
+    gt_json_add_int(&w, root, "bos_token_id", c->bos_id);
+    gt_json_add_bool(&w, root, "do_sample", true);
+    gt_json_node *eos = gt_json_add_array(&w, root, "eos_token_id");
+    for (int i = 0; i < c->eos_count; i++) gt_json_add_int(&w, eos, NULL, c->eos_id[i]);
+    gt_json_add_int(&w, root, "pad_token_id", c->pad_id);
+    gt_json_add_real(&w, root, "temperature", 1);
+    gt_json_add_int(&w, root, "top_k", 64);
+    gt_json_add_real(&w, root, "top_p", 0.95);
+    gt_status st = gt_json_end(&w, &text, GT_JSON_PAGE, folder);
+    if (st == GT_OK) st = write_text(folder, "generation_config.json", &text);
+    gt_text_free(&text);
     return st;
 }
 
@@ -180,23 +198,21 @@ static gt_status write_tokenizer(const char *folder, const gt_tokenizer *tokeniz
 {
     gt_text json = {0}, config = {0};
     gt_tokenizer_write_json(&json, tokenizer);
-    gt_tokenizer_write_config(&config, tokenizer);
-    gt_status st =
-        json.failed || config.failed ? GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a tokenizer.json", folder) : GT_OK;
-    if (st == GT_OK) st = write_text(folder, "tokenizer.json", json.data, json.size);
-    if (st == GT_OK) st = write_text(folder, "tokenizer_config.json", config.data, config.size);
+    gt_status st = gt_tokenizer_write_config(&config, tokenizer);
+    if (st == GT_OK) st = write_text(folder, "tokenizer.json", &json);
+    if (st == GT_OK) st = write_text(folder, "tokenizer_config.json", &config);
     gt_text_free(&json);
     gt_text_free(&config);
     return st;
 }
 
-gt_status gt_hf_write_small_files(const char *folder, const gt_weights *w, const char *config,
+gt_status gt_hf_write_small_files(const char *folder, const gt_weights *w, const gt_text *config,
                                   const gt_tokenizer *tokenizer)
 {
     static const char *const copied[] = {"generation_config.json", "tokenizer.json",          "tokenizer_config.json",
                                          "tokenizer.model",        "special_tokens_map.json", "added_tokens.json",
                                          "chat_template.jinja",    "chat_template.json"};
-    GT_TRY(write_text(folder, "config.json", config, strlen(config)));
+    GT_TRY(write_text(folder, "config.json", config));
     if (gt_fs_is_dir(w->path)) {
         for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) GT_TRY(copy_file(w->path, folder, copied[i]));
         return GT_OK;

@@ -34,7 +34,7 @@ gt_status gt_hf_write_tensors(const char *folder, const gt_hf_tensor *t, size_t 
 /* Writes config.json, generation_config.json and the tokenizer's files. config: its text. From a folder, tokenizer
  * files and generation_config.json are copied as they are; otherwise they are made from tokenizer (NULL: none are
  * written) and the config. */
-gt_status gt_hf_write_small_files(const char *folder, const gt_weights *w, const char *config,
+gt_status gt_hf_write_small_files(const char *folder, const gt_weights *w, const gt_text *config,
                                   const gt_tokenizer *tokenizer);
 
 /* Where text models' tensors are in what we write: "model." ("" for an embedding model). Static string. */

@@ -124,21 +124,12 @@ static gt_status plan(merger *g)
     return g->tile ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "no memory for a tile of %zu bytes", widest);
 }
 
-/* config.json, with the note as an object that transformers passes over. */
-static gt_status make_config(char **out, const gt_model_config *c, const char *const *note)
+/* The note as an object that transformers passes over: pairs of names and texts, NULL behind the last. */
+static void add_note(gt_json_writer *w, gt_json_node *root, const void *note)
 {
-    gt_text extra = {0};
-    for (int i = 0; note && note[i]; i += 2) {
-        gt_text_addf(&extra, i ? ", " : "\"gemtune\": {");
-        gt_text_add_json_string(&extra, note[i], strlen(note[i]));
-        gt_text_addf(&extra, ": ");
-        gt_text_add_json_string(&extra, note[i + 1], strlen(note[i + 1]));
-    }
-    if (extra.size) gt_text_addf(&extra, "}");
-    const gt_status st = extra.failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for a config.json")
-                                      : gt_model_config_write(out, c, "bfloat16", extra.data);
-    gt_text_free(&extra);
-    return st;
+    const char *const *pair = note;
+    gt_json_node *object = gt_json_add_object(w, root, "gemtune");
+    for (; pair[0]; pair += 2) gt_json_add_text(w, object, pair[0], pair[1]);
 }
 
 gt_status gt_merge_write(const char *folder, const gt_weights *w, const gt_merge_adapter *adapter,
@@ -146,12 +137,13 @@ gt_status gt_merge_write(const char *folder, const gt_weights *w, const gt_merge
 {
     merger g = {.w = w, .adapter = adapter, .pool = pool};
     gt_output_folder out = {0};
-    char *config = NULL;
+    gt_text config = {0};
     gt_status st = gt_output_folder_open(&out, folder, replace);
     if (st == GT_OK) st = plan(&g);
-    if (st == GT_OK) st = make_config(&config, &w->config, note);
+    if (st == GT_OK)
+        st = gt_model_config_write(&config, &w->config, "bfloat16", note && note[0] ? add_note : NULL, note);
     if (st == GT_OK) st = gt_hf_write_tensors(out.tmp, g.tensor, g.count, GT_HF_SHARD_BYTES, note, produce, &g);
-    if (st == GT_OK) st = gt_hf_write_small_files(out.tmp, w, config, tokenizer);
+    if (st == GT_OK) st = gt_hf_write_small_files(out.tmp, w, &config, tokenizer);
     if (st == GT_OK)
         st = gt_output_folder_publish(&out);
     else
@@ -159,6 +151,6 @@ gt_status gt_merge_write(const char *folder, const gt_weights *w, const gt_merge
     free(g.tensor);
     free(g.begin);
     free(g.tile);
-    free(config);
+    gt_text_free(&config);
     return st;
 }

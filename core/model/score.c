@@ -1,6 +1,7 @@
 #include "score.h"
 
 #include "checked.h"
+#include "json_write.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,53 +49,55 @@ void gt_scorer_destroy(gt_scorer *s)
     gt_arena_free(&s->arena);
 }
 
-/* A number as JSON has it: what is not finite is null. */
-static void add_number(gt_text *line, const char *before, double value, int digits)
-{
-    if (isfinite(value))
-        gt_text_addf(line, "%s%.*g", before, digits, value);
-    else
-        gt_text_addf(line, "%snull", before);
-}
-
-static gt_status add_top(gt_scorer *s, const gt_batch *b, gt_text *line)
+/* The lists of "top" are one text: a node for each of top * targets numbers would be many times as large. */
+static gt_status add_top(gt_scorer *s, const gt_batch *b, gt_text *top)
 {
     const int vocab = s->m->config->vocab_size;
-    gt_text_addf(line, ", \"top\": [");
+    gt_text_addf(top, "[");
     for (int first = 0; first < b->targets; first += LOGIT_ROWS) {
         const int rows = gt_min_int(b->targets - first, LOGIT_ROWS);
         GT_TRY(gt_forward_logits(s->m, &s->pass, b->target_row + first, rows, s->logits));
         for (int r = 0; r < rows; r++) {
             gt_top_candidates(s->best, s->top, s->logits + (size_t)r * (size_t)vocab, vocab, s->scratch);
-            gt_text_addf(line, first + r ? ", [" : "[");
+            gt_text_addf(top, first + r ? ",[" : "[");
             for (int i = 0; i < s->top; i++) {
-                gt_text_addf(line, "%s[%d, ", i ? ", " : "", s->best[i].id);
-                add_number(line, "", (double)s->best[i].logit, 9);
-                gt_text_addf(line, "]");
+                gt_text_addf(top, "%s[%d,", i ? "," : "", s->best[i].id);
+                gt_text_addf(top, isfinite(s->best[i].logit) ? "%.9g]" : "null]", (double)s->best[i].logit);
             }
-            gt_text_addf(line, "]");
+            gt_text_addf(top, "]");
         }
     }
-    gt_text_addf(line, "]");
-    return GT_OK;
+    gt_text_addf(top, "]");
+    return top->failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for the %d best tokens of each of %d", s->top, b->targets)
+                       : GT_OK;
+}
+
+static gt_status print_scores(gt_scorer *s, const gt_sample *sample, const gt_batch *b, double sum, const char *top,
+                              gt_text *line)
+{
+    gt_json_writer w = {0};
+    gt_json_node *root = gt_json_begin(&w);
+    gt_json_add_int(&w, root, "row", (int64_t)sample->row);
+    gt_json_add_int(&w, root, "tokens", b->n);
+    gt_json_node *nll = gt_json_add_array(&w, root, "nll");
+    for (int i = 0; i < b->targets; i++) gt_json_add_number(&w, nll, NULL, s->nll[i], 9);
+    gt_json_add_number(&w, root, "sum", sum, 12);
+    gt_json_node *greedy = gt_json_add_array(&w, root, "greedy");
+    for (int i = 0; i < b->targets; i++) gt_json_add_bool(&w, greedy, NULL, s->greedy[i]);
+    if (top) gt_json_add_raw(&w, root, "top", top);
+    return gt_json_end(&w, line, GT_JSON_LINE, "scores");
 }
 
 static gt_status score_batch(gt_scorer *s, const gt_sample *sample, const gt_batch *b, gt_text *line)
 {
     gt_loss_sum sum;
+    gt_text top = {0};
     GT_TRY(gt_forward(s->m, &s->pass, b, &(gt_forward_options){0}));
     GT_TRY(gt_forward_loss(s->m, &s->pass, b, false, &sum, s->nll, s->greedy));
-    gt_text_addf(line, "{\"row\": %llu, \"tokens\": %d, \"nll\": [", (unsigned long long)sample->row, b->n);
-    for (int i = 0; i < b->targets; i++) add_number(line, i ? ", " : "", s->nll[i], 9);
-    add_number(line, "], \"sum\": ", sum.loss, 12);
-    gt_text_addf(line, ", \"greedy\": [");
-    for (int i = 0; i < b->targets; i++) gt_text_addf(line, "%s%s", i ? ", " : "", s->greedy[i] ? "true" : "false");
-    gt_text_addf(line, "]");
-    if (s->top > 0) GT_TRY(add_top(s, b, line));
-    gt_text_addf(line, "}");
-    if (line->failed)
-        return GT_FAIL(GT_ERR_NOMEM, "no memory for the scores of row %llu", (unsigned long long)sample->row);
-    return GT_OK;
+    gt_status st = s->top > 0 ? add_top(s, b, &top) : GT_OK;
+    if (st == GT_OK) st = print_scores(s, sample, b, sum.loss, top.data, line);
+    gt_text_free(&top);
+    return st;
 }
 
 gt_status gt_score_row(gt_scorer *s, const gt_sample *sample, gt_text *line)

@@ -24,7 +24,7 @@ gt_status gt_scorer_create(gt_scorer *s, gt_model *m, int max_tokens, int top, b
 void gt_scorer_destroy(gt_scorer *s); /* zeroed structs are fine */
 
 /* Computes one row and appends one JSON object (no newline) to line:
- *   {"row": N, "tokens": n, "nll": [...], "sum": x, "greedy": [true, ...], "top": [[[id, logit], ...], ...]}
+ *   {"row":N,"tokens":n,"nll":[...],"sum":x,"greedy":[true,...],"top":[[[id,logit],...],...]}
  * nll, greedy, top: one entry a supervised token, in order. */
 gt_status gt_score_row(gt_scorer *s, const gt_sample *sample, gt_text *line);
 

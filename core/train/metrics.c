@@ -2,12 +2,12 @@
 
 #include "fs.h"
 #include "json.h"
+#include "json_write.h"
 #include "log.h"
 #include "tfevents.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ struct gt_metrics {
     gt_tfevents *events; /* or NULL */
 };
 
-enum { METRICS_MAX = 32, METRICS_FILE_BYTES = 1 << 30 };
+enum { METRICS_MAX = 32, METRICS_FILE_BYTES = 1 << 30, DIGITS = 9 /* a float's */ };
 
 /* Whether a line is whole and of a step to be kept. */
 static bool keeps(const char *line, size_t size, const char *path, int64_t resumed_step)
@@ -76,16 +76,6 @@ gt_status gt_metrics_open(gt_metrics **out, const char *folder, int64_t resumed_
     return GT_OK;
 }
 
-static void add_number(gt_text *t, double v)
-{
-    if (!isfinite(v))
-        gt_text_addf(t, "null");
-    else if (v == floor(v) && fabs(v) < 0x1p53)
-        gt_text_addf(t, "%.0f", v);
-    else
-        gt_text_addf(t, "%.9g", v);
-}
-
 static gt_status write_line(gt_metrics *m, const gt_text *t)
 {
     for (size_t at = 0; at < t->size;) {
@@ -118,14 +108,16 @@ gt_status gt_metrics_write(gt_metrics *m, int64_t step, double epoch, const gt_m
 {
     if (count < 0 || count > METRICS_MAX) return GT_FAIL(GT_ERR_ARG, "%d metrics; at most %d", count, METRICS_MAX);
     gt_text t = {0};
-    gt_text_addf(&t, "%s{\"step\": %lld, \"epoch\": ", m->torn ? "\n" : "", (long long)step);
-    add_number(&t, epoch);
-    for (int i = 0; i < count; i++) {
-        gt_text_addf(&t, ", \"%s\": ", metric[i].name);
-        add_number(&t, metric[i].value);
-    }
-    gt_text_addf(&t, "}\n");
-    gt_status st = t.failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for a line of metrics") : write_line(m, &t);
+    gt_json_writer w = {0};
+    gt_json_node *line = gt_json_begin(&w);
+    gt_json_add_int(&w, line, "step", step);
+    gt_json_add_number(&w, line, "epoch", epoch, DIGITS);
+    for (int i = 0; i < count; i++) gt_json_add_number(&w, line, metric[i].name, metric[i].value, DIGITS);
+    if (m->torn) gt_text_addf(&t, "\n");
+    gt_status st = gt_json_end(&w, &t, GT_JSON_LINE, m->path);
+    gt_text_addf(&t, "\n");
+    if (st == GT_OK && t.failed) st = GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a line", m->path);
+    if (st == GT_OK) st = write_line(m, &t);
     gt_text_free(&t);
     if (st == GT_OK && m->events && write_events(m->events, step, epoch, metric, count) != GT_OK) {
         gt_log(GT_WARN, "metrics", "%s; event files end here, metrics.jsonl goes on", gt_error_last()->message);

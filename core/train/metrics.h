@@ -1,8 +1,8 @@
 /* metrics.h - the record of a run: `metrics.jsonl` in its folder, one JSON object a line with the Trainer's names, and,
  * if wanted, the same numbers as TensorBoard event files in `runs/`. For one process (rank 0).
  *
- *   {"step": 10, "epoch": 0.4, "loss": 2.31, "grad_norm": 0.8, "learning_rate": 0.0002, "num_tokens": 20480}
- *   {"step": 10, "epoch": 0.4, "eval_loss": 2.28, "eval_accuracy": 0.45}
+ *   {"step":10,"epoch":0.4,"loss":2.31,"grad_norm":0.8,"learning_rate":0.0002,"num_tokens":20480}
+ *   {"step":10,"epoch":0.4,"eval_loss":2.28,"eval_accuracy":0.45}
  *
  * Tags of event files are the Trainer's: eval_loss becomes eval/loss, everything else train/NAME. */
 #ifndef GT_METRICS_H

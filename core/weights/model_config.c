@@ -1,9 +1,9 @@
 #include "model_config.h"
 
-#include "json.h"
+#include "json_config.h"
 
+#include <cJSON.h>
 #include <math.h>
-#include <string.h>
 
 /* Class defaults of Gemma3TextConfig: released files leave out every key that equals them (docs/model/gemma3.md section
  * 3).
@@ -32,42 +32,41 @@ static const gt_model_config defaults = {
 enum { DEFAULT_PATTERN = 6 };
 
 typedef struct {
-    const gt_json *object;
+    const cJSON *object;
     const char *where;
 } reader;
 
-static const gt_json *get(const reader *r, const char *key)
+static const cJSON *get(const reader *r, const char *key)
 {
-    const gt_json *v = gt_json_get(r->object, key);
-    return v && v->type == GT_JSON_NULL ? NULL : v; /* null stands for "not set" throughout these files */
+    return gt_config_get(r->object, key);
 }
 
 static gt_status read_int(const reader *r, const char *key, int low, int high, int *out)
 {
-    const gt_json *v = get(r, key);
+    const cJSON *v = get(r, key);
     if (!v) return GT_OK;
-    if (v->type != GT_JSON_NUMBER || !v->is_integer || v->integer < low || v->integer > high)
+    if (!gt_config_is_whole(v, low, high))
         return GT_FAIL(GT_ERR_DATA, "%s: %s is %s, expected a whole number from %d to %d", r->where, key,
-                       v->type == GT_JSON_NUMBER ? "out of range" : "of a wrong type", low, high);
-    *out = (int)v->integer;
+                       cJSON_IsNumber(v) ? "out of range" : "of a wrong type", low, high);
+    *out = (int)v->valuedouble;
     return GT_OK;
 }
 
 static gt_status read_number(const reader *r, const char *key, double *out)
 {
-    const gt_json *v = get(r, key);
+    const cJSON *v = get(r, key);
     if (!v) return GT_OK;
-    if (v->type != GT_JSON_NUMBER || !isfinite(v->number) || !(v->number > 0) || v->number > 1e12)
+    if (!cJSON_IsNumber(v) || !(v->valuedouble > 0) || v->valuedouble > 1e12)
         return GT_FAIL(GT_ERR_DATA, "%s: %s must be a positive number", r->where, key);
-    *out = v->number;
+    *out = v->valuedouble;
     return GT_OK;
 }
 
 /* A key that every Gemma 3 leaves at one value: any other one means a feature that is not computed here. */
 static gt_status require_bool(const reader *r, const char *key, bool value)
 {
-    const gt_json *v = get(r, key);
-    if (!v || v->type == (value ? GT_JSON_TRUE : GT_JSON_FALSE)) return GT_OK;
+    const cJSON *v = get(r, key);
+    if (!v || (cJSON_IsBool(v) && cJSON_IsTrue(v) == value)) return GT_OK;
     return GT_FAIL(GT_ERR_DATA, "%s: %s must be %s: Gemma 3 has no other", r->where, key, value ? "true" : "false");
 }
 
@@ -112,40 +111,42 @@ static gt_status read_constants(const reader *r, gt_model_config *c)
     c->rms_norm_eps = (float)eps;
     GT_TRY(read_number(r, "query_pre_attn_scalar", &c->query_pre_attn_scalar));
 
-    const gt_json *act = get(r, "hidden_activation");
-    if (act && !gt_json_is_string(act, "gelu_pytorch_tanh"))
+    const cJSON *act = get(r, "hidden_activation");
+    if (act && !gt_config_is_string(act, "gelu_pytorch_tanh"))
         return GT_FAIL(GT_ERR_DATA, "%s: hidden_activation '%.60s' must be 'gelu_pytorch_tanh'", r->where,
-                       act->type == GT_JSON_STRING ? act->string : "?");
+                       gt_config_shown(act));
     GT_TRY(require_bool(r, "attention_bias", false));
     GT_TRY(require_bool(r, "tie_word_embeddings", true));
     GT_TRY(require_absent(r, "attn_logit_softcapping"));
     GT_TRY(require_absent(r, "final_logit_softcapping"));
-    const gt_json *dropout = get(r, "attention_dropout");
-    if (dropout && (dropout->type != GT_JSON_NUMBER || dropout->number != 0))
+    const cJSON *dropout = get(r, "attention_dropout");
+    if (dropout && (!cJSON_IsNumber(dropout) || dropout->valuedouble != 0))
         return GT_FAIL(GT_ERR_DATA, "%s: attention_dropout must be 0: Gemma 3 has no other", r->where);
 
-    const gt_json *both = get(r, "use_bidirectional_attention");
-    if (both && both->type != GT_JSON_TRUE && both->type != GT_JSON_FALSE)
+    const cJSON *both = get(r, "use_bidirectional_attention");
+    if (both && !cJSON_IsBool(both))
         return GT_FAIL(GT_ERR_DATA, "%s: use_bidirectional_attention must be true or false", r->where);
-    c->bidirectional = both && both->type == GT_JSON_TRUE;
+    c->bidirectional = cJSON_IsTrue(both);
     return GT_OK;
 }
 
 /* layer_types wins, then the pattern under its two names, then every sixth layer. */
 static gt_status read_layer_types(const reader *r, gt_model_config *c)
 {
-    const gt_json *types = get(r, "layer_types");
+    const cJSON *types = get(r, "layer_types");
     if (types) {
-        if (types->type != GT_JSON_ARRAY || types->count != (uint32_t)c->num_hidden_layers)
+        if (!cJSON_IsArray(types) || cJSON_GetArraySize(types) != c->num_hidden_layers)
             return GT_FAIL(GT_ERR_DATA, "%s: layer_types must be a list of num_hidden_layers = %d entries", r->where,
                            c->num_hidden_layers);
         int i = 0;
-        for (const gt_json *t = types->child; t; t = t->next, i++) {
-            const bool full = gt_json_is_string(t, "full_attention");
-            if (!full && !gt_json_is_string(t, "sliding_attention"))
+        const cJSON *t;
+        cJSON_ArrayForEach(t, types)
+        {
+            const bool full = gt_config_is_string(t, "full_attention");
+            if (!full && !gt_config_is_string(t, "sliding_attention"))
                 return GT_FAIL(GT_ERR_DATA, "%s: layer_types[%d] must be \"sliding_attention\" or \"full_attention\"",
                                r->where, i);
-            c->layer_is_full[i] = full;
+            c->layer_is_full[i++] = full;
         }
         return GT_OK;
     }
@@ -159,31 +160,31 @@ static gt_status read_layer_types(const reader *r, gt_model_config *c)
 /* One set of rotation parameters: type (absent: default) and, for "linear", the factor. */
 static gt_status read_scaling(const reader *r, const char *name, double *factor)
 {
-    const gt_json *type = get(r, "rope_type");
+    const cJSON *type = get(r, "rope_type");
     if (!type) type = get(r, "type");
     *factor = 1;
-    if (!type || gt_json_is_string(type, "default")) return GT_OK;
-    if (!gt_json_is_string(type, "linear"))
+    if (!type || gt_config_is_string(type, "default")) return GT_OK;
+    if (!gt_config_is_string(type, "linear"))
         return GT_FAIL(GT_ERR_DATA, "%s: %s: rope type '%.60s' is not known: Gemma 3 has \"default\" and \"linear\"",
-                       r->where, name, type->type == GT_JSON_STRING ? type->string : "?");
+                       r->where, name, gt_config_shown(type));
     if (!get(r, "factor")) return GT_FAIL(GT_ERR_DATA, "%s: %s: rope type \"linear\" without a factor", r->where, name);
     return read_number(r, "factor", factor);
 }
 
-static gt_status rope_object(const gt_json *v, const char *where, const char *name, reader *out)
+static gt_status rope_object(const cJSON *v, const char *where, const char *name, reader *out)
 {
-    if (v->type != GT_JSON_OBJECT) return GT_FAIL(GT_ERR_DATA, "%s: %s must be an object", where, name);
+    if (!cJSON_IsObject(v)) return GT_FAIL(GT_ERR_DATA, "%s: %s must be an object", where, name);
     *out = (reader){v, where};
     return GT_OK;
 }
 
 /* rope_parameters as transformers 5 writes it; wins over the older keys. */
-static gt_status read_rope_parameters(const reader *r, const gt_json *v, gt_model_config *c)
+static gt_status read_rope_parameters(const reader *r, const cJSON *v, gt_model_config *c)
 {
     reader all = *r, kind = *r;
     double local = 1;
     GT_TRY(rope_object(v, r->where, "rope_parameters", &all));
-    const gt_json *full = get(&all, "full_attention"), *sliding = get(&all, "sliding_attention");
+    const cJSON *full = get(&all, "full_attention"), *sliding = get(&all, "sliding_attention");
     if (!full && !sliding)
         return GT_FAIL(GT_ERR_DATA, "%s: rope_parameters has neither full_attention nor sliding_attention", r->where);
     if (full) {
@@ -204,7 +205,7 @@ static gt_status read_rope_parameters(const reader *r, const gt_json *v, gt_mode
 
 static gt_status read_rope(const reader *r, gt_model_config *c)
 {
-    const gt_json *v = get(r, "rope_parameters");
+    const cJSON *v = get(r, "rope_parameters");
     if (v) return read_rope_parameters(r, v, c);
     GT_TRY(read_number(r, "rope_theta", &c->rope_theta));
     GT_TRY(read_number(r, "rope_local_base_freq", &c->rope_local_base_freq));
@@ -217,17 +218,17 @@ static gt_status read_rope(const reader *r, gt_model_config *c)
 
 static gt_status read_eos(const reader *r, gt_model_config *c)
 {
-    const gt_json *v = get(r, "eos_token_id");
+    const cJSON *v = get(r, "eos_token_id");
     if (!v) return GT_OK;
-    const gt_json *first = v->type == GT_JSON_ARRAY ? v->child : v;
-    const uint32_t count = v->type == GT_JSON_ARRAY ? v->count : 1;
+    const cJSON *e = cJSON_IsArray(v) ? v->child : v;
+    const int count = cJSON_IsArray(v) ? cJSON_GetArraySize(v) : 1;
     if (count < 1 || count > GT_MAX_EOS)
-        return GT_FAIL(GT_ERR_DATA, "%s: eos_token_id lists %u ids, expected 1 to %d", r->where, count, GT_MAX_EOS);
+        return GT_FAIL(GT_ERR_DATA, "%s: eos_token_id lists %d ids, expected 1 to %d", r->where, count, GT_MAX_EOS);
     int n = 0;
-    for (const gt_json *e = first; e && n < (int)count; e = e->next) {
-        if (e->type != GT_JSON_NUMBER || !e->is_integer || e->integer < 0 || e->integer > INT32_MAX)
+    for (; n < count; e = e->next) {
+        if (!gt_config_is_whole(e, 0, INT32_MAX))
             return GT_FAIL(GT_ERR_DATA, "%s: eos_token_id must be a token id or a list of them", r->where);
-        c->eos_id[n++] = (int32_t)e->integer;
+        c->eos_id[n++] = (int32_t)e->valuedouble;
     }
     c->eos_count = n;
     return GT_OK;
@@ -243,34 +244,34 @@ static gt_status read_ids(const reader *r, gt_model_config *c)
 /* Which object holds the text model's fields: text_config if there is one, whatever architectures say. */
 static gt_status find_text(const reader *top, reader *text, bool *multimodal)
 {
-    const gt_json *inner = get(top, "text_config"), *outer_type = get(top, "model_type");
+    const cJSON *inner = get(top, "text_config"), *outer_type = get(top, "model_type");
     *multimodal = inner != NULL;
     *text = *top;
     if (inner) {
-        if (inner->type != GT_JSON_OBJECT) return GT_FAIL(GT_ERR_DATA, "%s: text_config must be an object", top->where);
+        if (!cJSON_IsObject(inner)) return GT_FAIL(GT_ERR_DATA, "%s: text_config must be an object", top->where);
         text->object = inner;
-        if (outer_type && !gt_json_is_string(outer_type, "gemma3"))
+        if (outer_type && !gt_config_is_string(outer_type, "gemma3"))
             return GT_FAIL(GT_ERR_DATA, "%s: model_type '%.60s' with a text_config, expected 'gemma3': not a Gemma 3",
-                           top->where, outer_type->type == GT_JSON_STRING ? outer_type->string : "?");
+                           top->where, gt_config_shown(outer_type));
     }
-    const gt_json *type = get(text, "model_type");
+    const cJSON *type = get(text, "model_type");
     if (!type && inner && outer_type) return GT_OK; /* the outer type has vouched */
     if (!type)
         return GT_FAIL(GT_ERR_DATA, "%s: no model_type, expected 'gemma3_text' or 'gemma3' with a text_config",
                        top->where);
-    if (!gt_json_is_string(type, "gemma3_text"))
+    if (!gt_config_is_string(type, "gemma3_text"))
         return GT_FAIL(GT_ERR_DATA,
                        "%s: model_type '%.60s' is not supported, expected 'gemma3_text' or 'gemma3' with a "
                        "text_config",
-                       top->where, type->type == GT_JSON_STRING ? type->string : "?");
+                       top->where, gt_config_shown(type));
     return GT_OK;
 }
 
-static gt_status read_config(gt_model_config *c, const gt_json *root, const char *where)
+static gt_status read_config(gt_model_config *c, const cJSON *root, const char *where)
 {
     const reader top = {root, where};
     reader text;
-    if (root->type != GT_JSON_OBJECT) return GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
+    if (!cJSON_IsObject(root)) return GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
     GT_TRY(find_text(&top, &text, &c->multimodal));
     GT_TRY(read_sizes(&text, c));
     GT_TRY(read_constants(&text, c));
@@ -286,24 +287,23 @@ static gt_status read_config(gt_model_config *c, const gt_json *root, const char
 
 gt_status gt_model_config_parse(gt_model_config *out, const char *text, size_t bytes, const char *where)
 {
-    gt_json_doc *doc;
+    cJSON *root;
     gt_model_config c = defaults;
-    GT_TRY(gt_json_parse(&doc, text, bytes, where));
-    gt_status st = read_config(&c, gt_json_root(doc), where);
-    gt_json_free(doc);
+    GT_TRY(gt_config_parse(&root, text, bytes, where));
+    gt_status st = read_config(&c, root, where);
+    cJSON_Delete(root);
     if (st == GT_OK) *out = c;
     return st;
 }
 
 gt_status gt_model_config_parse_generation(gt_model_config *c, const char *text, size_t bytes, const char *where)
 {
-    gt_json_doc *doc;
-    GT_TRY(gt_json_parse(&doc, text, bytes, where));
+    cJSON *root;
+    GT_TRY(gt_config_parse(&root, text, bytes, where));
     gt_model_config with = *c;
-    const reader r = {gt_json_root(doc), where};
-    gt_status st =
-        r.object->type == GT_JSON_OBJECT ? read_eos(&r, &with) : GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
-    gt_json_free(doc);
+    gt_status st = cJSON_IsObject(root) ? read_eos(&(reader){root, where}, &with)
+                                        : GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
+    cJSON_Delete(root);
     if (st == GT_OK) *c = with;
     return st;
 }

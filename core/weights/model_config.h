@@ -3,6 +3,7 @@
 #ifndef GT_MODEL_CONFIG_H
 #define GT_MODEL_CONFIG_H
 
+#include "json_write.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -42,9 +43,12 @@ gt_status gt_model_config_parse_generation(gt_model_config *c, const char *text,
 /* GT_ERR_DATA unless the dimensions fit together: layers within GT_MAX_LAYERS, heads divisible, head_dim even. */
 gt_status gt_model_config_check(const gt_model_config *c, const char *where);
 
-/* Writes the config as a flat gemma3_text config.json that transformers reads (for `export`), malloc'ed into *out
- * (caller frees). torch_dtype: "bfloat16" or "float32". extra: NULL, or text of one more member
- * (`"quantization_config": {...}`). */
-gt_status gt_model_config_write(char **out, const gt_model_config *c, const char *torch_dtype, const char *extra);
+/* Adds members of the caller's (a quantization_config) to the config that is being written. */
+typedef void gt_model_config_extra(gt_json_writer *w, gt_json_node *root, const void *user);
+
+/* Appends the config as a flat gemma3_text config.json that transformers reads (for `export`). torch_dtype: "bfloat16" or
+ * "float32". extra: NULL, or called once with `user`. GT_ERR_NOMEM. */
+gt_status gt_model_config_write(gt_text *out, const gt_model_config *c, const char *torch_dtype,
+                                gt_model_config_extra *extra, const void *user);
 
 #endif

@@ -1,104 +1,89 @@
+/* config.json with both spellings of rotation (transformers 5 reads rope_parameters, transformers 4 the three older keys;
+ * they agree), and every number in the type that transformers' classes insist on: sizes as integers, the rest as reals. */
 #include "model_config.h"
 
-#include "json.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-/* The shortest decimal that reads back as the same float (f32) or double. Python reads a bare "1e+06" as a float too,
- * but whole numbers get ".0" so that a reader that asks for a float type finds one. */
-static const char *number(char out[40], double v, bool f32)
+static void add_layer_types(gt_json_writer *w, gt_json_node *root, const gt_model_config *c)
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 40, "%.*g", digits, v);
-        if (f32 ? strtof(out, NULL) == (float)v : strtod(out, NULL) == v) break;
-    }
-    for (const char *p = out; *p; p++)
-        if (*p == '.' || *p == 'e') return out;
-    size_t n = 0;
-    while (out[n]) n++;
-    snprintf(out + n, 40 - n, ".0");
-    return out;
-}
-
-static void add_layer_types(gt_text *t, const gt_model_config *c)
-{
-    gt_text_addf(t, "  \"layer_types\": [\n");
+    gt_json_node *types = gt_json_add_array(w, root, "layer_types");
     for (int i = 0; i < c->num_hidden_layers; i++)
-        gt_text_addf(t, "    \"%s\"%s\n", c->layer_is_full[i] ? "full_attention" : "sliding_attention",
-                     i + 1 < c->num_hidden_layers ? "," : "");
-    gt_text_addf(t, "  ],\n");
+        gt_json_add_text(w, types, NULL, c->layer_is_full[i] ? "full_attention" : "sliding_attention");
 }
 
-static void add_eos(gt_text *t, const gt_model_config *c)
+static void add_eos(gt_json_writer *w, gt_json_node *root, const gt_model_config *c)
 {
     if (c->eos_count == 1) {
-        gt_text_addf(t, "  \"eos_token_id\": %d,\n", c->eos_id[0]);
+        gt_json_add_int(w, root, "eos_token_id", c->eos_id[0]);
         return;
     }
-    gt_text_addf(t, "  \"eos_token_id\": [");
-    for (int i = 0; i < c->eos_count; i++) gt_text_addf(t, "%s%d", i ? ", " : "", c->eos_id[i]);
-    gt_text_addf(t, "],\n");
+    gt_json_node *ids = gt_json_add_array(w, root, "eos_token_id");
+    for (int i = 0; i < c->eos_count; i++) gt_json_add_int(w, ids, NULL, c->eos_id[i]);
 }
 
-/* Both spellings: transformers 5 reads rope_parameters, transformers 4 the three older keys. They agree. */
-static void add_rope(gt_text *t, const gt_model_config *c)
+static void add_rope(gt_json_writer *w, gt_json_node *root, const gt_model_config *c)
 {
-    char theta[40], local[40], factor[40];
-    number(theta, c->rope_theta, false);
-    number(local, c->rope_local_base_freq, false);
-    number(factor, c->rope_factor, false);
     const bool scaled = c->rope_factor != 1;
-    gt_text_addf(t, "  \"rope_local_base_freq\": %s,\n", local);
-    gt_text_addf(t, "  \"rope_parameters\": {\n    \"full_attention\": {\n");
-    if (scaled) gt_text_addf(t, "      \"factor\": %s,\n", factor);
-    gt_text_addf(t, "      \"rope_theta\": %s,\n      \"rope_type\": \"%s\"\n    },\n", theta,
-                 scaled ? "linear" : "default");
-    gt_text_addf(
-        t, "    \"sliding_attention\": {\n      \"rope_theta\": %s,\n      \"rope_type\": \"default\"\n    }\n  },\n",
-        local);
-    if (scaled)
-        gt_text_addf(t, "  \"rope_scaling\": {\n    \"factor\": %s,\n    \"rope_type\": \"linear\"\n  },\n", factor);
-    else
-        gt_text_addf(t, "  \"rope_scaling\": null,\n");
-    gt_text_addf(t, "  \"rope_theta\": %s,\n", theta);
+    gt_json_add_real(w, root, "rope_local_base_freq", c->rope_local_base_freq);
+    gt_json_node *parameters = gt_json_add_object(w, root, "rope_parameters");
+    gt_json_node *full = gt_json_add_object(w, parameters, "full_attention");
+    if (scaled) gt_json_add_real(w, full, "factor", c->rope_factor);
+    gt_json_add_real(w, full, "rope_theta", c->rope_theta);
+    gt_json_add_text(w, full, "rope_type", scaled ? "linear" : "default");
+    gt_json_node *sliding = gt_json_add_object(w, parameters, "sliding_attention");
+    gt_json_add_real(w, sliding, "rope_theta", c->rope_local_base_freq);
+    gt_json_add_text(w, sliding, "rope_type", "default");
+    if (scaled) {
+        gt_json_node *scaling = gt_json_add_object(w, root, "rope_scaling");
+        gt_json_add_real(w, scaling, "factor", c->rope_factor);
+        gt_json_add_text(w, scaling, "rope_type", "linear");
+    } else {
+        gt_json_add_null(w, root, "rope_scaling");
+    }
+    gt_json_add_real(w, root, "rope_theta", c->rope_theta);
 }
 
-gt_status gt_model_config_write(char **out, const gt_model_config *c, const char *torch_dtype, const char *extra)
+/* transformers insists on an integer here */
+static void add_query_scalar(gt_json_writer *w, gt_json_node *root, double value)
 {
-    gt_text t = {0};
-    char a[40];
-    gt_text_addf(&t, "{\n  \"architectures\": [\n    \"%s\"\n  ],\n",
-                 c->bidirectional ? "Gemma3TextModel" : "Gemma3ForCausalLM");
-    gt_text_addf(&t, "  \"attention_bias\": false,\n  \"attention_dropout\": 0.0,\n");
-    gt_text_addf(&t, "  \"attn_logit_softcapping\": null,\n  \"bos_token_id\": %d,\n", c->bos_id);
-    add_eos(&t, c);
-    gt_text_addf(&t, "  \"final_logit_softcapping\": null,\n  \"head_dim\": %d,\n", c->head_dim);
-    gt_text_addf(&t, "  \"hidden_activation\": \"gelu_pytorch_tanh\",\n  \"hidden_size\": %d,\n", c->hidden_size);
-    gt_text_addf(&t, "  \"initializer_range\": 0.02,\n  \"intermediate_size\": %d,\n", c->intermediate_size);
-    add_layer_types(&t, c);
-    gt_text_addf(&t, "  \"max_position_embeddings\": %d,\n  \"model_type\": \"gemma3_text\",\n",
-                 c->max_position_embeddings);
-    gt_text_addf(&t, "  \"num_attention_heads\": %d,\n  \"num_hidden_layers\": %d,\n  \"num_key_value_heads\": %d,\n",
-                 c->num_attention_heads, c->num_hidden_layers, c->num_key_value_heads);
-    gt_text_addf(&t, "  \"pad_token_id\": %d,\n", c->pad_id);
-    /* transformers insists on an integer here */
-    if (c->query_pre_attn_scalar < 1e9 && c->query_pre_attn_scalar == (double)(int)c->query_pre_attn_scalar)
-        gt_text_addf(&t, "  \"query_pre_attn_scalar\": %d,\n", (int)c->query_pre_attn_scalar);
+    if (value < 1e9 && value == (double)(int)value)
+        gt_json_add_int(w, root, "query_pre_attn_scalar", (int)value);
     else
-        gt_text_addf(&t, "  \"query_pre_attn_scalar\": %s,\n", number(a, c->query_pre_attn_scalar, false));
-    gt_text_addf(&t, "  \"rms_norm_eps\": %s,\n", number(a, c->rms_norm_eps, true));
-    add_rope(&t, c);
-    gt_text_addf(&t, "  \"sliding_window\": %d,\n  \"tie_word_embeddings\": true,\n", c->sliding_window);
-    gt_text_addf(&t, "  \"torch_dtype\": \"%s\",\n", torch_dtype);
-    gt_text_addf(&t, "  \"use_bidirectional_attention\": %s,\n  \"use_cache\": true,\n",
-                 c->bidirectional ? "true" : "false");
-    if (extra) gt_text_addf(&t, "  %s,\n", extra);
-    gt_text_addf(&t, "  \"vocab_size\": %d\n}\n", c->vocab_size);
-    if (t.failed) {
-        gt_text_free(&t);
-        return GT_FAIL(GT_ERR_NOMEM, "no memory for a config.json");
-    }
-    *out = t.data;
-    return GT_OK;
+        gt_json_add_real(w, root, "query_pre_attn_scalar", value);
+}
+
+gt_status gt_model_config_write(gt_text *out, const gt_model_config *c, const char *torch_dtype,
+                                gt_model_config_extra *extra, const void *user)
+{
+    gt_json_writer w = {0};
+    gt_json_node *root = gt_json_begin(&w);
+    gt_json_node *architectures = gt_json_add_array(&w, root, "architectures");
+    gt_json_add_text(&w, architectures, NULL, c->bidirectional ? "Gemma3TextModel" : "Gemma3ForCausalLM");
+    gt_json_add_bool(&w, root, "attention_bias", false);
+    gt_json_add_real(&w, root, "attention_dropout", 0);
+    gt_json_add_null(&w, root, "attn_logit_softcapping");
+    gt_json_add_int(&w, root, "bos_token_id", c->bos_id);
+    add_eos(&w, root, c);
+    gt_json_add_null(&w, root, "final_logit_softcapping");
+    gt_json_add_int(&w, root, "head_dim", c->head_dim);
+    gt_json_add_text(&w, root, "hidden_activation", "gelu_pytorch_tanh");
+    gt_json_add_int(&w, root, "hidden_size", c->hidden_size);
+    gt_json_add_real(&w, root, "initializer_range", 0.02);
+    gt_json_add_int(&w, root, "intermediate_size", c->intermediate_size);
+    add_layer_types(&w, root, c);
+    gt_json_add_int(&w, root, "max_position_embeddings", c->max_position_embeddings);
+    gt_json_add_text(&w, root, "model_type", "gemma3_text");
+    gt_json_add_int(&w, root, "num_attention_heads", c->num_attention_heads);
+    gt_json_add_int(&w, root, "num_hidden_layers", c->num_hidden_layers);
+    gt_json_add_int(&w, root, "num_key_value_heads", c->num_key_value_heads);
+    gt_json_add_int(&w, root, "pad_token_id", c->pad_id);
+    add_query_scalar(&w, root, c->query_pre_attn_scalar);
+    gt_json_add_real32(&w, root, "rms_norm_eps", c->rms_norm_eps);
+    add_rope(&w, root, c);
+    gt_json_add_int(&w, root, "sliding_window", c->sliding_window);
+    gt_json_add_bool(&w, root, "tie_word_embeddings", true);
+    gt_json_add_text(&w, root, "torch_dtype", torch_dtype);
+    gt_json_add_bool(&w, root, "use_bidirectional_attention", c->bidirectional);
+    gt_json_add_bool(&w, root, "use_cache", true);
+    if (extra) extra(&w, root, user);
+    gt_json_add_int(&w, root, "vocab_size", c->vocab_size);
+    return gt_json_end(&w, out, GT_JSON_PAGE, "config.json");
 }

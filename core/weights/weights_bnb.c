@@ -1,7 +1,10 @@
 #include "weights_bnb.h"
 
+#include "json.h"
+#include "json_config.h"
 #include "log.h"
 
+#include <cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,19 +28,28 @@ gt_status gt_weights_aligned(const void **out, gt_weights *w, const gt_tensor_se
     return GT_OK;
 }
 
-gt_status gt_bnb_check_config(const gt_json *root, const char *where)
+static gt_status check_config(const cJSON *root, const char *where)
 {
-    const gt_json *q = gt_json_get(root, "quantization_config");
-    if (!q || q->type == GT_JSON_NULL) return GT_OK;
-    const gt_json *method = gt_json_get(q, "quant_method"), *eight = gt_json_get(q, "load_in_8bit");
-    if (!gt_json_is_string(method, "bitsandbytes"))
+    const cJSON *q = gt_config_get(root, "quantization_config");
+    if (!q) return GT_OK;
+    const cJSON *method = gt_config_get(q, "quant_method");
+    if (!gt_config_is_string(method, "bitsandbytes"))
         return GT_FAIL(GT_ERR_DATA,
                        "%s: quantization_config.quant_method '%.60s' is not supported: expected "
                        "\"bitsandbytes\" in 4 bits, or a model that is not quantized",
-                       where, method && method->type == GT_JSON_STRING ? method->string : "?");
-    if (eight && eight->type == GT_JSON_TRUE)
+                       where, gt_config_shown(method));
+    if (cJSON_IsTrue(gt_config_get(q, "load_in_8bit")))
         return GT_FAIL(GT_ERR_DATA, "%s: quantization_config.load_in_8bit is not supported: 4 bits are", where);
     return GT_OK;
+}
+
+gt_status gt_bnb_check_config(const char *text, size_t bytes, const char *where)
+{
+    cJSON *root;
+    GT_TRY(gt_config_parse(&root, text, bytes, where));
+    const gt_status st = check_config(root, where);
+    cJSON_Delete(root);
+    return st;
 }
 
 static const gt_safetensor *part(gt_tensor_set *set, const char *name, const char *suffix)

@@ -2,13 +2,12 @@
 #ifndef GT_WEIGHTS_BNB_H
 #define GT_WEIGHTS_BNB_H
 
-#include "json.h"
 #include "tensor_set.h"
 #include "weights_sources.h"
 
-/* Refuses a config.json's quantization_config that is not bitsandbytes in 4 bits (root: the file's JSON); a config
- * without one is fine. The tensors themselves say which of them are packed. GT_ERR_DATA. */
-gt_status gt_bnb_check_config(const gt_json *root, const char *where);
+/* Refuses the text of a config.json whose quantization_config is not bitsandbytes in 4 bits; a config without one is
+ * fine. The tensors themselves say which of them are packed. GT_ERR_DATA. */
+gt_status gt_bnb_check_config(const char *text, size_t bytes, const char *where);
 
 /* Whether `name` ("...q_proj.weight") is packed: it has a quant_state beside it. */
 bool gt_bnb_is_packed(const gt_tensor_set *set, const char *name);

@@ -3,8 +3,8 @@
 #include "weights_bnb.h"
 
 #include "fs.h"
-#include "json.h"
 #include "log.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,7 +38,6 @@ static gt_status read_config(gt_model_config *c, const char *folder)
 {
     char *path = gt_fs_join(folder, "config.json"), *text = NULL;
     size_t size;
-    gt_json_doc *doc = NULL;
     gt_status st = GT_OK;
     if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", folder);
     if (!gt_fs_exists(path))
@@ -46,9 +45,7 @@ static gt_status read_config(gt_model_config *c, const char *folder)
                      folder);
     if (st == GT_OK) st = gt_fs_read(&text, &size, path, MAX_CONFIG);
     if (st == GT_OK) st = gt_model_config_parse(c, text, size, path);
-    if (st == GT_OK) st = gt_json_parse(&doc, text, size, path);
-    if (st == GT_OK) st = gt_bnb_check_config(gt_json_root(doc), path);
-    gt_json_free(doc);
+    if (st == GT_OK) st = gt_bnb_check_config(text, size, path);
     free(text);
     free(path);
     return st;

@@ -1,8 +1,9 @@
 /* Special ids: asked for, set, and taken from a tokenizer_config.json, which as in the reference wins over what
  * tokenizer.json says, and may only name tokens that the vocabulary has. */
-#include "json.h"
+#include "json_config.h"
 #include "tokenizer_blob.h"
 
+#include <cJSON.h>
 #include <string.h>
 
 const gt_tokenizer_specials *gt_tokenizer_get_specials(const gt_tokenizer *t)
@@ -33,35 +34,33 @@ gt_status gt_tokenizer_set_specials(gt_tokenizer *t, const gt_tokenizer_specials
 }
 
 /* A token of tokenizer_config.json: "…" or {"content": "…"}; null and absent leave *id. */
-static gt_status config_token(const gt_tokenizer *t, const gt_json *root, const char *key, int32_t *id,
-                              const char *where)
+static gt_status config_token(const gt_tokenizer *t, const cJSON *root, const char *key, int32_t *id, const char *where)
 {
-    const gt_json *v = gt_json_get(root, key);
-    if (!v || v->type == GT_JSON_NULL) return GT_OK;
-    if (v->type == GT_JSON_OBJECT) v = gt_json_get(v, "content");
-    if (!v || v->type != GT_JSON_STRING)
+    const cJSON *v = gt_config_get(root, key);
+    if (!v) return GT_OK;
+    if (cJSON_IsObject(v)) v = gt_config_get(v, "content");
+    if (!cJSON_IsString(v))
         return GT_FAIL(GT_ERR_DATA, "%s: %s is neither a string nor an object with \"content\"", where, key);
-    const int32_t found = gt_tokenizer_find_added(t, v->string, v->length);
+    const int32_t found = gt_tokenizer_find_added(t, v->valuestring, strlen(v->valuestring));
     if (found < 0)
-        return GT_FAIL(GT_ERR_DATA, "%s: %s is '%.*s', which is no added token of the vocabulary", where, key,
-                       (int)v->length, v->string);
+        return GT_FAIL(GT_ERR_DATA, "%s: %s is '%s', which is no added token of the vocabulary", where, key,
+                       v->valuestring);
     *id = found;
     return GT_OK;
 }
 
-static gt_status config_flag(const gt_json *root, const char *key, bool *flag, const char *where)
+static gt_status config_flag(const cJSON *root, const char *key, bool *flag, const char *where)
 {
-    const gt_json *v = gt_json_get(root, key);
-    if (!v || v->type == GT_JSON_NULL) return GT_OK;
-    if (v->type != GT_JSON_TRUE && v->type != GT_JSON_FALSE)
-        return GT_FAIL(GT_ERR_DATA, "%s: %s is neither true nor false", where, key);
-    *flag = v->type == GT_JSON_TRUE;
+    const cJSON *v = gt_config_get(root, key);
+    if (!v) return GT_OK;
+    if (!cJSON_IsBool(v)) return GT_FAIL(GT_ERR_DATA, "%s: %s is neither true nor false", where, key);
+    *flag = cJSON_IsTrue(v);
     return GT_OK;
 }
 
-static gt_status apply_config(gt_tokenizer *t, const gt_json *root, const char *where)
+static gt_status apply_config(gt_tokenizer *t, const cJSON *root, const char *where)
 {
-    if (root->type != GT_JSON_OBJECT) return GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
+    if (!cJSON_IsObject(root)) return GT_FAIL(GT_ERR_DATA, "%s: not a JSON object", where);
     gt_tokenizer_specials s = t->specials;
     GT_TRY(config_token(t, root, "bos_token", &s.bos, where));
     GT_TRY(config_token(t, root, "eos_token", &s.eos, where));
@@ -74,9 +73,9 @@ static gt_status apply_config(gt_tokenizer *t, const gt_json *root, const char *
 
 gt_status gt_tokenizer_apply_config(gt_tokenizer *t, const char *text, size_t size, const char *where)
 {
-    gt_json_doc *doc;
-    GT_TRY(gt_json_parse(&doc, text, size, where));
-    gt_status st = apply_config(t, gt_json_root(doc), where);
-    gt_json_free(doc);
+    cJSON *root;
+    GT_TRY(gt_config_parse(&root, text, size, where));
+    const gt_status st = apply_config(t, root, where);
+    cJSON_Delete(root);
     return st;
 }

@@ -1,5 +1,6 @@
 #include "tokenizer_write.h"
 
+#include "json_write.h"
 #include "tokenizer_blob.h"
 
 /* Whether an added token is looked for in the normalised text. */
@@ -122,22 +123,25 @@ void gt_tokenizer_write_json(gt_text *text, const gt_tokenizer *t)
     gt_text_addf(text, "}\n");
 }
 
-void gt_tokenizer_write_config(gt_text *text, const gt_tokenizer *t)
+gt_status gt_tokenizer_write_config(gt_text *text, const gt_tokenizer *t)
 {
     const gt_tokenizer_specials *s = &t->specials;
     const struct {
         const char *key;
         int32_t id;
     } named[] = {{"bos_token", s->bos}, {"eos_token", s->eos}, {"pad_token", s->pad}, {"unk_token", s->unk}};
-    gt_text_addf(text, "{\n  \"add_bos_token\": %s,\n  \"add_eos_token\": %s,\n", s->add_bos ? "true" : "false",
-                 s->add_eos ? "true" : "false");
+    gt_json_writer w = {0};
+    gt_json_node *root = gt_json_begin(&w);
+    gt_json_add_bool(&w, root, "add_bos_token", s->add_bos);
+    gt_json_add_bool(&w, root, "add_eos_token", s->add_eos);
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
-        if (named[i].id < 0) continue;
-        gt_text_addf(text, "  \"%s\": ", named[i].key);
-        add_piece(text, t, (uint32_t)named[i].id);
-        gt_text_addf(text, ",\n");
+        size_t size;
+        const char *piece = gt_tokenizer_piece(t, named[i].id, &size);
+        if (piece) gt_json_add_bytes(&w, root, named[i].key, piece, size);
     }
-    gt_text_addf(
-        text, "  \"clean_up_tokenization_spaces\": false,\n  \"model_max_length\": 1000000000000000019884624838656,\n"
-              "  \"spaces_between_special_tokens\": false,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}\n");
+    gt_json_add_bool(&w, root, "clean_up_tokenization_spaces", false);
+    gt_json_add_raw(&w, root, "model_max_length", "1000000000000000019884624838656"); /* int(1e30): no limit */
+    gt_json_add_bool(&w, root, "spaces_between_special_tokens", false);
+    gt_json_add_text(&w, root, "tokenizer_class", "PreTrainedTokenizerFast");
+    return gt_json_end(&w, text, GT_JSON_PAGE, "tokenizer_config.json");
 }

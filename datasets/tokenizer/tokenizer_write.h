@@ -10,7 +10,7 @@
  * added tokens and the bos and eos that plain text gets. text->failed when memory ran out. About 33 MB for Gemma 3. */
 void gt_tokenizer_write_json(gt_text *text, const gt_tokenizer *t);
 
-/* Appends the tokenizer_config.json beside it. */
-void gt_tokenizer_write_config(gt_text *text, const gt_tokenizer *t);
+/* Appends the tokenizer_config.json beside it. GT_ERR_NOMEM. */
+gt_status gt_tokenizer_write_config(gt_text *text, const gt_tokenizer *t);
 
 #endif

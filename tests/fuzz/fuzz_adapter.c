@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     gt_text text = {0};
     if (gt_adapter_config_parse(&c, &base, (const char *)data, size, "input") == GT_OK &&
         gt_lora_targets_resolve(&targets, &c, &model, "model.") == GT_OK) {
-        gt_adapter_config_print(&text, &c, base, NULL);
+        FUZZ_CHECK(gt_adapter_config_print(&text, &c, base, NULL) == GT_OK);
         FUZZ_CHECK(gt_adapter_config_parse(&d, &other, text.data, text.size, "printed") == GT_OK);
         FUZZ_CHECK(gt_lora_targets_resolve(&again, &d, &model, "model.") == GT_OK);
         FUZZ_CHECK(memcmp(targets.rank, again.rank, sizeof targets.rank) == 0);

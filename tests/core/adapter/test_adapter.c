@@ -243,7 +243,7 @@ static void a_multimodal_base_gets_a_pattern_of_the_text_tower(void **state)
     size_t size;
     assert_ok(gt_fs_read(&text, &size, path_in(folder, "adapter_config.json"), 1 << 16));
     assert_non_null(
-        strstr(text, "\"target_modules\": \"model\\\\.language_model\\\\.layers\\\\.(0|1)\\\\.(self_attn.q_proj)\""));
+        strstr(text, "\"target_modules\":\t\"model\\\\.language_model\\\\.layers\\\\.(0|1)\\\\.(self_attn.q_proj)\""));
     free(text);
     assert_ok(gt_adapter_read(&b, folder, &m));
     assert_memory_equal(a->param, b->param, a->count * sizeof(float));

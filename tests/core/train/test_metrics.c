@@ -51,9 +51,8 @@ static void lines_are_json_with_the_trainers_names(void **state)
     assert_ok(gt_metrics_write(m, 10, 0.25, values, 4));
     gt_metrics_close(m);
     char *text = read_text(folder);
-    assert_string_equal(text,
-                        "{\"step\": 10, \"epoch\": 0.25, \"loss\": 2.5, \"grad_norm\": null, \"learning_rate\": 2e-05, "
-                        "\"num_tokens\": 123456789}\n");
+    assert_string_equal(text, "{\"step\":10,\"epoch\":0.25,\"loss\":2.5,\"grad_norm\":null,\"learning_rate\":2e-05,"
+                              "\"num_tokens\":123456789}\n");
     free(text);
 }
 
