@@ -19,8 +19,6 @@ typedef struct {
     const char *given_as[GT_RECIPE_APPLIED_MAX]; /* the file's spelling of it */
 } parsing;
 
-/* ---- defaults */
-
 static gt_status store_default(gt_recipe *r, const gt_recipe_key *k)
 {
     gt_json_doc *d;
@@ -51,8 +49,6 @@ void gt_recipe_free(gt_recipe *r)
     gt_string_list_free(&r->warnings);
     memset(r, 0, sizeof *r);
 }
-
-/* ---- keys without a field */
 
 static bool asks_for_nothing(const gt_recipe_key *k, const gt_json *v)
 {
@@ -101,8 +97,6 @@ static gt_status take_foreign(parsing *p, const gt_recipe_key *k, const gt_json 
     gt_text_free(&shown);
     return st;
 }
-
-/* ---- one key */
 
 static gt_status take(parsing *p, const char *name, const gt_json *v, unsigned char level)
 {
@@ -162,8 +156,6 @@ static gt_status take_set(parsing *p, const gt_recipe_set *s)
     return st;
 }
 
-/* ---- the whole */
-
 static gt_status parse_into(parsing *p, const char *text, size_t size, const gt_recipe_set *sets, int set_count)
 {
     GT_TRY(store_defaults(&p->r));
@@ -176,7 +168,7 @@ static gt_status parse_into(parsing *p, const char *text, size_t size, const gt_
     if (st != GT_OK) return gt_error_prefix("%s", p->where);
     for (int i = 0; i < set_count; i++)
         if (take_set(p, &sets[i]) != GT_OK) return gt_error_prefix("%s", sets[i].flag);
-    if (gt_recipe_settle(&p->r, p->level, p->where) != GT_OK) return gt_error_prefix("%s", p->where);
+    if (gt_recipe_settle(&p->r, p->level) != GT_OK) return gt_error_prefix("%s", p->where);
     return GT_OK;
 }
 
@@ -205,8 +197,6 @@ gt_status gt_recipe_read(gt_recipe *out, const char *path, const gt_recipe_set *
     free(text);
     return st;
 }
-
-/* ---- using */
 
 int64_t gt_recipe_every(double value, int64_t total_steps)
 {

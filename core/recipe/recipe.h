@@ -42,11 +42,13 @@ typedef struct {
     double num_cycles, min_lr, min_lr_rate, lr_end, power, timescale;
 } gt_recipe_schedule;
 
+typedef enum { GT_QUANT_NF4 } gt_quant_type;
 typedef enum { GT_CKPT_NONE, GT_CKPT_GATE_UP, GT_CKPT_FULL } gt_ckpt_mode;
 typedef enum { GT_EVERY_NO, GT_EVERY_STEPS, GT_EVERY_EPOCH } gt_every;
 typedef enum { GT_SCOPE_GLOBAL, GT_SCOPE_PER_RANK } gt_scope;
 typedef enum { GT_BAD_ROWS_FAIL, GT_BAD_ROWS_SKIP } gt_bad_rows;
 typedef enum { GT_LOSS_DATASET, GT_LOSS_WHOLE_ROW, GT_LOSS_COMPLETION } gt_loss_scope; /* null, false, true */
+typedef enum { GT_OPTIM_ADAMW } gt_optimizer;
 typedef enum { GT_BEST_EVAL_LOSS, GT_BEST_EVAL_ACCURACY } gt_best_metric;
 typedef enum {
     GT_LR_LINEAR,
@@ -61,12 +63,12 @@ typedef enum {
 
 typedef struct gt_recipe {
     /* model */
-    char *model_name_or_path; /* NULL: not given (gt_recipe_check_train refuses) */
-    bool load_in_4bit;        /* after parsing: base_dtype == GT_BASE_NF4 */
-    int base_dtype;           /* gt_base_dtype, resolved from load_in_4bit when not given */
-    int compute_dtype;        /* gt_compute_dtype, resolved from bf16 when not given */
-    int bf16;                 /* 0 no, 1 yes: after parsing it says the same as compute_dtype */
-    int bnb_4bit_quant_type;  /* 0: nf4 */
+    char *model_name_or_path;       /* NULL: not given (gt_recipe_check_train refuses) */
+    bool load_in_4bit;              /* after parsing: base_dtype == GT_BASE_NF4 */
+    gt_base_dtype base_dtype;       /* resolved from load_in_4bit when not given */
+    gt_compute_dtype compute_dtype; /* resolved from bf16 when not given */
+    int bf16;                       /* 0 no, 1 yes: after parsing it says the same as compute_dtype */
+    gt_quant_type bnb_4bit_quant_type;
     bool bnb_4bit_use_double_quant;
 
     /* adapter */
@@ -77,32 +79,32 @@ typedef struct gt_recipe {
     gt_string_list layers_pattern;
     gt_recipe_patterns rank_pattern, alpha_pattern;
     bool use_rslora;
-    int init_lora_weights; /* gt_init_lora */
-    char *init_adapter;    /* a PEFT folder to start from, or NULL */
+    gt_init_lora init_lora_weights;
+    char *init_adapter; /* a PEFT folder to start from, or NULL */
 
     /* rows */
     gt_string_list train_files, eval_files;
     int64_t max_length; /* tokens; 0: no limit */
     bool packing;
-    int completion_only_loss; /* gt_loss_scope */
+    gt_loss_scope completion_only_loss;
     bool assistant_only_loss;
     bool parse_special; /* text of rows may spell control tokens */
-    int bad_rows;       /* gt_bad_rows */
+    gt_bad_rows bad_rows;
     bool shuffle;
     int64_t data_seed; /* resolved: seed when not given */
 
     /* optimization */
     int64_t per_device_train_batch_size, gradient_accumulation_steps;
-    int accumulation_scope;     /* gt_scope */
-    int gradient_checkpointing; /* gt_ckpt_mode */
+    gt_scope accumulation_scope;
+    gt_ckpt_mode gradient_checkpointing;
     double num_train_epochs;
     int64_t max_steps; /* <= 0: num_train_epochs decides */
     double learning_rate;
-    int lr_scheduler_type; /* gt_lr_schedule */
+    gt_lr_schedule lr_scheduler_type;
     gt_recipe_schedule lr_scheduler_kwargs;
     double warmup_steps; /* below 1 a ratio of all steps: use gt_recipe_warmup */
     double warmup_ratio;
-    int optim; /* 0: AdamW */
+    gt_optimizer optim;
     double weight_decay, adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm; /* 0: no clipping */
     int64_t seed;
@@ -110,25 +112,25 @@ typedef struct gt_recipe {
     /* while it runs */
     char *output_dir;
     bool overwrite_output_dir;
-    int logging_strategy; /* gt_every */
+    gt_every logging_strategy;
     double logging_steps; /* below 1 a ratio of all steps: use gt_recipe_every */
     bool logging_first_step;
-    int eval_strategy; /* gt_every; resolved: steps when there are eval_files, unless said otherwise */
-    double eval_steps; /* as logging_steps; resolved: logging_steps when not given */
+    gt_every eval_strategy; /* resolved: steps when there are eval_files, unless said otherwise */
+    double eval_steps;      /* as logging_steps; resolved: logging_steps when not given */
     bool eval_on_start;
     int64_t per_device_eval_batch_size;
-    int metric_for_best_model; /* gt_best_metric */
-    int save_strategy;         /* gt_every */
-    double save_steps;         /* as logging_steps */
-    double save_minutes;       /* 0: not by time */
-    int64_t save_total_limit;  /* 0: keep all */
-    bool tensorboard;          /* from report_to: write event files */
-    int64_t ddp_timeout;       /* seconds a collective may take */
+    gt_best_metric metric_for_best_model;
+    gt_every save_strategy;
+    double save_steps;        /* as logging_steps */
+    double save_minutes;      /* 0: not by time */
+    int64_t save_total_limit; /* 0: keep all */
+    bool tensorboard;         /* from report_to: write event files */
+    int64_t ddp_timeout;      /* seconds a collective may take */
 
     gt_string_list warnings; /* sentences for the user, in order: keys without effect here */
 } gt_recipe;
 
-/* ---- the table of keys */
+/* The table of keys. */
 
 typedef enum { GT_KEY_APPLIES, GT_KEY_ALIAS, GT_KEY_NO_EFFECT, GT_KEY_REFUSED } gt_key_status;
 typedef enum {
@@ -187,13 +189,16 @@ const gt_recipe_key *gt_recipe_key_at(int i);
 /* The entry of a name, NULL if there is none. */
 const gt_recipe_key *gt_recipe_key_find(const char *name);
 
+/* What a word means for a key of type GT_KEY_CHOICE; -1 where the key takes no such word. */
+int gt_recipe_choice(const char *key, const char *word);
+
 /* The known key nearest to a misspelled name (edit distance), NULL if none is near. */
 const char *gt_recipe_key_nearest(const char *name);
 
 /* Appends the table as Markdown: docs/recipe.md is checked against it. */
 void gt_recipe_keys_markdown(gt_text *out);
 
-/* ---- reading */
+/* Reading. */
 
 /* One value from the command line. It outranks the file's. */
 typedef struct {
@@ -216,7 +221,7 @@ void gt_recipe_free(gt_recipe *r); /* NULL and zeroed structs are fine */
 /* What `train` needs beyond a well-formed recipe: model_name_or_path and train_files. GT_ERR_CONFIG. */
 gt_status gt_recipe_check_train(const gt_recipe *r, const char *where);
 
-/* ---- using */
+/* Using. */
 
 /* Steps between two events from a *_steps value: itself, or, below 1, that part of all steps rounded up; at least 1. */
 int64_t gt_recipe_every(double value, int64_t total_steps);
@@ -227,7 +232,7 @@ int64_t gt_recipe_warmup(const gt_recipe *r, int64_t total_steps);
 /* What the recipe says of its adapter. Pointers stay the recipe's. */
 gt_lora_config gt_recipe_lora(const gt_recipe *r);
 
-/* ---- keeping */
+/* Keeping. */
 
 /* The whole recipe as one JSON object with sorted keys, every value spelled out: parsing it gives an equal recipe.
  * Text is malloc'ed into *out (caller frees). GT_ERR_NOMEM. */

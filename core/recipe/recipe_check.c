@@ -36,7 +36,7 @@ static gt_status settle_precision(gt_recipe *r, const unsigned char *level)
     return GT_OK;
 }
 
-static gt_status check_interval(const char *key, double value, int strategy, const char *strategy_key)
+static gt_status check_interval(const char *key, double value, gt_every strategy, const char *strategy_key)
 {
     if (value >= 1 && !whole(value))
         return GT_FAIL(GT_ERR_CONFIG, "%s is %g; allowed: a whole number, or a part of all steps below 1", key, value);
@@ -71,7 +71,7 @@ static gt_status foreign_member(const char *member, const char *schedules)
 static gt_status settle_schedule(gt_recipe *r)
 {
     const gt_recipe_schedule *s = &r->lr_scheduler_kwargs;
-    int type = r->lr_scheduler_type;
+    const gt_lr_schedule type = r->lr_scheduler_type;
     bool cosine = type == GT_LR_COSINE || type == GT_LR_COSINE_WITH_RESTARTS || type == GT_LR_COSINE_WITH_MIN_LR;
     if (!isnan(s->num_cycles) && !cosine)
         return foreign_member("num_cycles", "cosine, cosine_with_restarts or cosine_with_min_lr");
@@ -108,9 +108,8 @@ static gt_status settle_schedule(gt_recipe *r)
     return GT_OK;
 }
 
-gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level, const char *where)
+gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level)
 {
-    (void)where;
     GT_TRY(settle_precision(r, level));
     GT_TRY(settle_events(r, level));
     GT_TRY(settle_schedule(r));

@@ -16,7 +16,7 @@ static const gt_key_choice compute_dtypes[] = {{"bfloat16", GT_COMPUTE_BF16, fal
                                                {"float32", GT_COMPUTE_F32, false, NULL},
                                                {NULL, 0, false, NULL}};
 static const gt_key_choice bf16_choices[] = {{"false", 0, true, NULL}, {"true", 1, true, NULL}, {NULL, 0, false, NULL}};
-static const gt_key_choice quant_types[] = {{"nf4", 0, false, NULL}, {NULL, 0, false, NULL}};
+static const gt_key_choice quant_types[] = {{"nf4", GT_QUANT_NF4, false, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice inits[] = {{"true", GT_INIT_KAIMING, true, NULL},
                                       {"false", GT_INIT_RANDOM, true, NULL},
                                       {"gaussian", GT_INIT_GAUSSIAN, false, NULL},
@@ -56,11 +56,11 @@ static const gt_key_choice schedules[] = {{"linear", GT_LR_LINEAR, false, NULL},
                                           {"cosine_with_min_lr", GT_LR_COSINE_WITH_MIN_LR, false, NULL},
                                           {NULL, 0, false, NULL}};
 static const gt_key_choice optimizers[] = {
-    {"adamw_torch_fused", 0, false, NULL},
-    {"adamw_torch", 0, false, NULL},
-    {"paged_adamw_32bit", 0, false,
+    {"adamw_torch_fused", GT_OPTIM_ADAMW, false, NULL},
+    {"adamw_torch", GT_OPTIM_ADAMW, false, NULL},
+    {"paged_adamw_32bit", GT_OPTIM_ADAMW, false,
      "optim: \"paged_adamw_32bit\" runs as adamw_torch (32-bit states; the adapter's are small and not paged)"},
-    {"paged_adamw", 0, false,
+    {"paged_adamw", GT_OPTIM_ADAMW, false,
      "optim: \"paged_adamw\" runs as adamw_torch (32-bit states; the adapter's are small and not paged)"},
     {NULL, 0, false, NULL}};
 static const gt_key_choice every[] = {{"no", GT_EVERY_NO, false, NULL},
@@ -81,7 +81,14 @@ static const gt_key_choice best_metrics[] = {
 #define BOOL(field) AT(field), .type = GT_KEY_BOOL
 #define INT(field, low, high) AT(field), .type = GT_KEY_INT, .min = (low), .max = (high)
 #define REAL(field, low, high) AT(field), .type = GT_KEY_REAL, .min = (low), .max = (high)
-#define CHOICE(field, list) AT(field), .type = GT_KEY_CHOICE, .choices = (list)
+/* A choice is stored as an int, whatever enum its field is. */
+#define CHOICE(field, list)                                                                                            \
+    .name = #field, .status = GT_KEY_APPLIES, .type = GT_KEY_CHOICE, .choices = (list),                                \
+    .offset = offsetof(gt_recipe, field) +                                                                             \
+              0 * sizeof(struct {                                                                                      \
+                  int any;                                                                                             \
+                  _Static_assert(sizeof((gt_recipe *)0)->field == sizeof(int), #field " is no int in memory");         \
+              })
 #define TEXT(field) AT(field), .type = GT_KEY_TEXT
 #define LIST(field) AT(field), .type = GT_KEY_LIST
 #define NULL_IS(value) .nullable = true, .null_value = (value)

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- storing */
-
 /* The failure of a callee becomes the detail of what is said about the key. */
 static gt_status refused_for(const gt_recipe_key *k, const gt_json *v)
 {
@@ -163,8 +161,6 @@ void gt_recipe_free_modules(void *field, const gt_recipe_key *k)
         free(((gt_recipe_layers *)field)->item);
 }
 
-/* ---- printing */
-
 static void print_targets(gt_text *out, const gt_recipe_targets *t)
 {
     if (t->all_linear)
@@ -204,8 +200,6 @@ void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_ke
         print_targets(out, field);
 }
 
-/* ---- checking and handing on */
-
 gt_status gt_recipe_check_modules(const gt_recipe *r)
 {
     const gt_recipe_targets *t = &r->lora_target_modules;
@@ -237,7 +231,7 @@ gt_lora_config gt_recipe_lora(const gt_recipe *r)
                             .alpha = r->lora_alpha,
                             .rslora = r->use_rslora,
                             .dropout = r->lora_dropout,
-                            .init = (gt_init_lora)r->init_lora_weights,
+                            .init = r->init_lora_weights,
                             .all_linear = r->lora_target_modules.all_linear,
                             .targets = names_of(&r->lora_target_modules),
                             .exclude = names_of(&r->exclude_modules),

@@ -1,4 +1,5 @@
-/* recipe_store.c - one JSON value into one field of the recipe, and back into text. */
+/* recipe_store.c - one JSON value into one field of the recipe, and the field back into text. A field is found by its
+ * offset in the table (recipe_keys.c) and written as its key's type says; every enum is written as an int. */
 #include "recipe_table.h"
 
 #include <math.h>
@@ -7,92 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-gt_status gt_string_list_add(gt_string_list *l, const char *text)
-{
-    char *copy = strdup(text);
-    char **grown = copy ? realloc(l->item, ((size_t)l->count + 1) * sizeof *grown) : NULL;
-    if (!grown) {
-        free(copy);
-        return GT_FAIL(GT_ERR_NOMEM, "no memory for '%s'", text);
-    }
-    l->item = grown;
-    l->item[l->count++] = copy;
-    return GT_OK;
-}
-
-void gt_string_list_free(gt_string_list *l)
-{
-    if (!l) return;
-    for (int i = 0; i < l->count; i++) free(l->item[i]);
-    free(l->item);
-    *l = (gt_string_list){NULL, 0};
-}
-
-/* ---- text */
-
-void gt_recipe_print_number(gt_text *out, double v)
-{
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) { /* the shortest that reads back as the same number */
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v) break;
-    }
-    gt_text_add(out, text, strlen(text));
-}
-
-void gt_recipe_print_json(gt_text *out, const gt_json *v)
-{
-    switch (v->type) {
-    case GT_JSON_NULL:
-        gt_text_addf(out, "null");
-        return;
-    case GT_JSON_FALSE:
-        gt_text_addf(out, "false");
-        return;
-    case GT_JSON_TRUE:
-        gt_text_addf(out, "true");
-        return;
-    case GT_JSON_NUMBER:
-        gt_recipe_print_number(out, v->number);
-        return;
-    case GT_JSON_STRING:
-        gt_text_add_json_string(out, v->string, v->length);
-        return;
-    case GT_JSON_ARRAY:
-    case GT_JSON_OBJECT:
-        break;
-    }
-    bool object = v->type == GT_JSON_OBJECT;
-    gt_text_addf(out, object ? "{" : "[");
-    for (const gt_json *c = v->child; c; c = c->next) {
-        if (c != v->child) gt_text_addf(out, ", ");
-        if (object) {
-            gt_text_add_json_string(out, c->key, c->key_length);
-            gt_text_addf(out, ": ");
-        }
-        gt_recipe_print_json(out, c);
-    }
-    gt_text_addf(out, object ? "}" : "]");
-}
-
-void gt_recipe_print_text(gt_text *out, const char *s)
-{
-    if (s)
-        gt_text_add_json_string(out, s, strlen(s));
-    else
-        gt_text_addf(out, "null");
-}
-
-void gt_recipe_print_list(gt_text *out, const gt_string_list *l)
-{
-    gt_text_addf(out, "[");
-    for (int i = 0; i < l->count; i++) {
-        if (i) gt_text_addf(out, ", ");
-        gt_recipe_print_text(out, l->item[i]);
-    }
-    gt_text_addf(out, "]");
-}
-
+/* The members of lr_scheduler_kwargs. */
 static const struct {
     const char *name;
     size_t offset;
@@ -122,6 +38,30 @@ static void print_schedule(gt_text *out, gt_recipe_schedule *s)
     gt_text_addf(out, shown ? "}" : "null");
 }
 
+static void print_int(gt_text *out, const gt_recipe_key *k, int64_t v)
+{
+    if (k->nullable && v == (int64_t)k->null_value)
+        gt_text_addf(out, "null");
+    else
+        gt_text_addf(out, "%lld", (long long)v);
+}
+
+/* A null that means a number of the range is shown as that number. */
+static void print_real(gt_text *out, const gt_recipe_key *k, double v)
+{
+    if (k->nullable && k->null_value < k->min && v == k->null_value)
+        gt_text_addf(out, "null");
+    else
+        gt_recipe_print_number(out, v);
+}
+
+static void print_choice(gt_text *out, const gt_recipe_key *k, int v)
+{
+    const gt_key_choice *c = k->choices;
+    while (c->text && c->value != v) c++;
+    if (c->text) gt_recipe_print_choice(out, c);
+}
+
 void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
 {
     void *field = gt_recipe_field(r, k);
@@ -130,26 +70,13 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
         gt_text_addf(out, *(bool *)field ? "true" : "false");
         return;
     case GT_KEY_INT:
-        if (k->nullable && *(int64_t *)field == (int64_t)k->null_value)
-            gt_text_addf(out, "null");
-        else
-            gt_text_addf(out, "%lld", (long long)*(int64_t *)field);
+        print_int(out, k, *(int64_t *)field);
         return;
     case GT_KEY_REAL:
-        if (k->nullable && k->null_value < k->min && *(double *)field == k->null_value)
-            gt_text_addf(out, "null");
-        else
-            gt_recipe_print_number(out, *(double *)field);
+        print_real(out, k, *(double *)field);
         return;
     case GT_KEY_CHOICE:
-        for (const gt_key_choice *c = k->choices; c->text; c++) {
-            if (c->value != *(int *)field) continue;
-            if (c->bare)
-                gt_text_addf(out, "%s", c->text);
-            else
-                gt_recipe_print_text(out, c->text);
-            return;
-        }
+        print_choice(out, k, *(int *)field);
         return;
     case GT_KEY_TEXT:
         gt_recipe_print_text(out, *(char **)field);
@@ -174,91 +101,6 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
         return;
     }
 }
-
-/* ---- refusing */
-
-static void add_choices(gt_text *out, const gt_key_choice *choices)
-{
-    for (const gt_key_choice *c = choices; c->text; c++) {
-        if (c != choices) gt_text_addf(out, c[1].text ? ", " : " or ");
-        if (c->bare)
-            gt_text_addf(out, "%s", c->text);
-        else
-            gt_recipe_print_text(out, c->text);
-    }
-}
-
-/* "lora_r is 0; allowed: a whole number from 1 to 65536" */
-gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail)
-{
-    gt_text t = {0};
-    gt_text_addf(&t, "%s is ", k->name);
-    gt_text shown = {0};
-    gt_recipe_print_json(&shown, v);
-    if (shown.data && shown.size > 120)
-        gt_text_addf(&t, "%.*s...", 100, shown.data);
-    else if (shown.data)
-        gt_text_add(&t, shown.data, shown.size);
-    gt_text_free(&shown);
-    gt_text_addf(&t, "; allowed: ");
-    switch (k->type) {
-    case GT_KEY_BOOL:
-        gt_text_addf(&t, "true or false");
-        break;
-    case GT_KEY_INT:
-        gt_text_addf(&t, "a whole number from %.0f to %.0f", k->min, k->max);
-        break;
-    case GT_KEY_REAL:
-        gt_text_addf(&t, gt_recipe_below(k) ? "a number from %g to below %.9g" : "a number from %g to %.9g", k->min,
-                     k->max);
-        break;
-    case GT_KEY_CHOICE:
-        add_choices(&t, k->choices);
-        break;
-    case GT_KEY_TEXT:
-        gt_text_addf(&t, "a string that is not empty");
-        break;
-    case GT_KEY_LIST:
-        gt_text_addf(&t, "a string or a list of strings");
-        break;
-    case GT_KEY_TARGETS:
-        gt_text_addf(&t, "a list of module names, \"all-linear\", or a regular expression for whole module paths");
-        break;
-    case GT_KEY_EXCLUSION:
-        gt_text_addf(&t, "a list of module names, or a regular expression for whole module paths");
-        break;
-    case GT_KEY_LAYERS:
-        gt_text_addf(&t, "a layer's number from %.0f to %.0f, or a list of them", k->min, k->max);
-        break;
-    case GT_KEY_RANKS:
-        gt_text_addf(&t,
-                     "an object of regular expressions for ends of module paths, each with a whole number from %.0f "
-                     "to %.0f",
-                     k->min, k->max);
-        break;
-    case GT_KEY_ALPHAS:
-        gt_text_addf(&t,
-                     "an object of regular expressions for ends of module paths, each with a number from %g to %.9g",
-                     k->min, k->max);
-        break;
-    case GT_KEY_SCHEDULE:
-        gt_text_addf(&t, "an object of lr_end, min_lr, min_lr_rate, num_cycles, power, timescale, all numbers");
-        break;
-    case GT_KEY_REPORT:
-        gt_text_addf(&t, "\"tensorboard\", \"all\", \"none\" or a list of services");
-        break;
-    case GT_KEY_ANY:
-        break;
-    }
-    if (k->nullable) gt_text_addf(&t, " (or null)");
-    if (detail) gt_text_addf(&t, "; %s", detail);
-    gt_status st = t.failed ? GT_FAIL(GT_ERR_NOMEM, "no memory for a message about %s", k->name)
-                            : GT_FAIL(GT_ERR_CONFIG, "%s", t.data);
-    gt_text_free(&t);
-    return st;
-}
-
-/* ---- storing */
 
 static gt_status store_number(const gt_recipe_key *k, const gt_json *v, void *field)
 {
@@ -300,11 +142,6 @@ static gt_status store_choice(gt_recipe *r, const gt_recipe_key *k, const gt_jso
     return gt_recipe_not_allowed(k, v, NULL);
 }
 
-bool gt_recipe_usable_text(const gt_json *v)
-{
-    return v->type == GT_JSON_STRING && v->length > 0 && gt_json_c_string(v);
-}
-
 static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **field)
 {
     char *copy = NULL;
@@ -315,26 +152,6 @@ static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **fie
     }
     free(*field);
     *field = copy;
-    return GT_OK;
-}
-
-gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field)
-{
-    gt_string_list made = {NULL, 0};
-    gt_status st = GT_OK;
-    if (v->type == GT_JSON_STRING)
-        st = gt_recipe_usable_text(v) ? gt_string_list_add(&made, v->string) : gt_recipe_not_allowed(k, v, NULL);
-    else if (v->type == GT_JSON_ARRAY) {
-        for (const gt_json *c = v->child; c && st == GT_OK; c = c->next)
-            st = gt_recipe_usable_text(c) ? gt_string_list_add(&made, c->string) : gt_recipe_not_allowed(k, v, NULL);
-    } else if (!(v->type == GT_JSON_NULL && k->nullable))
-        st = gt_recipe_not_allowed(k, v, NULL);
-    if (st != GT_OK) {
-        gt_string_list_free(&made);
-        return st;
-    }
-    gt_string_list_free(field);
-    *field = made;
     return GT_OK;
 }
 

@@ -1,4 +1,5 @@
-/* recipe_table.h - private to recipe_*.c: the two halves of the key table, and one setter for every value. */
+/* recipe_table.h - private to recipe_*.c: the two halves of the key table, and what its files do for each other. Calls
+ * go one way: recipe.c - recipe_store.c - recipe_modules.c - recipe_list.c - recipe_allowed.c - recipe_print.c. */
 #ifndef GT_RECIPE_TABLE_H
 #define GT_RECIPE_TABLE_H
 
@@ -23,23 +24,21 @@ gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v
 /* Appends a field as JSON, canonical spelling. */
 void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k);
 
-/* Appends a JSON value as text. */
+/* recipe_print.c: appends a value as JSON text. print_text: NULL gives null. */
 void gt_recipe_print_json(gt_text *out, const gt_json *v);
-
-/* The greatest number allowed is the last one below 1. */
-static inline bool gt_recipe_below(const gt_recipe_key *k)
-{
-    return k->max < 1.0 && k->max > 1.0 - 1e-12;
-}
-
-/* Parts of the above for recipe_modules.c. not_allowed: GT_ERR_CONFIG with the words above; detail (may be NULL) is put
- * behind them. usable_text: a string that is not empty and holds no U+0000. print_text: NULL gives null. */
-gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail);
-gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field);
-bool gt_recipe_usable_text(const gt_json *v);
 void gt_recipe_print_text(gt_text *out, const char *s);
 void gt_recipe_print_list(gt_text *out, const gt_string_list *l);
 void gt_recipe_print_number(gt_text *out, double v);
+void gt_recipe_print_choice(gt_text *out, const gt_key_choice *c);
+
+/* recipe_allowed.c: appends what a key takes, in the words of docs/recipe.md or of a refusal. not_allowed refuses with
+ * them: GT_ERR_CONFIG with "key is value; allowed: ..."; detail (may be NULL) is put behind. */
+void gt_recipe_add_allowed(gt_text *out, const gt_recipe_key *k, bool in_docs);
+gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail);
+
+/* recipe_list.c: usable_text: a string that is not empty and holds no U+0000. */
+bool gt_recipe_usable_text(const gt_json *v);
+gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field);
 
 /* recipe_modules.c: fields of the types GT_KEY_TARGETS, GT_KEY_EXCLUSION, GT_KEY_LAYERS, GT_KEY_RANKS and
  * GT_KEY_ALPHAS, and what their keys say about each other. free leaves fields of other types alone. */
@@ -48,11 +47,11 @@ void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_ke
 void gt_recipe_free_modules(void *field, const gt_recipe_key *k);
 gt_status gt_recipe_check_modules(const gt_recipe *r);
 
-/* Settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0 nobody, 1 the
- * file, 2 the command line); where: for messages. */
-gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level, const char *where);
+/* recipe_check.c: settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0 nobody, 1 the
+ * file, 2 the command line). */
+gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level);
 
-/* Index of an applied key by name; it must exist. */
+/* recipe_find.c: index of an applied key by name; it must exist. */
 int gt_recipe_index(const char *name);
 
 #endif

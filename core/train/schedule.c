@@ -10,7 +10,7 @@ static double given_or(double value, double fallback)
 void gt_schedule_of_recipe(gt_schedule *out, const gt_recipe *r, long total_steps)
 {
     const gt_recipe_schedule *k = &r->lr_scheduler_kwargs;
-    const gt_lr_schedule type = (gt_lr_schedule)r->lr_scheduler_type;
+    const gt_lr_schedule type = r->lr_scheduler_type;
     const double min_rate = isnan(k->min_lr_rate) ? given_or(k->min_lr, 0) / r->learning_rate : k->min_lr_rate;
     *out = (gt_schedule){.type = type,
                          .learning_rate = r->learning_rate,
