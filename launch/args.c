@@ -1,5 +1,6 @@
 #include "args.h"
 
+#include "recipe.h"
 #include "spelling.h"
 
 #include <errno.h>
@@ -8,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Parsing. */
 
 /* Whether an argument is this option, by name, letter, or "name=value" (then *value points behind the sign). */
 static bool matches(const gt_option *o, const char *arg, const char **value)
@@ -37,16 +36,23 @@ static gt_status unknown(const gt_command_text *text, const gt_option *option, c
     return GT_FAIL(GT_ERR_USAGE, "%s: no option '%.60s'; gemtune %s --help lists them", text->name, word, text->name);
 }
 
+/* The i-th word that a choice takes, NULL behind the last. */
+static const char *choice_at(const gt_option *o, int i)
+{
+    return o->choices ? o->choices[i] : gt_recipe_key_find(o->key)->choices[i].text;
+}
+
 static gt_status store_choice(const gt_command_text *text, const gt_option *o, const char *value)
 {
     char allowed[200] = "";
-    for (const char *const *c = o->choices; *c; c++) {
-        if (strcmp(*c, value) == 0) {
-            *(const char **)o->out = *c;
+    const char *choice;
+    for (int i = 0; (choice = choice_at(o, i)); i++) {
+        if (strcmp(choice, value) == 0) {
+            *(const char **)o->out = choice;
             return GT_OK;
         }
         size_t n = strlen(allowed);
-        snprintf(allowed + n, sizeof allowed - n, "%s%s", n ? ", " : "", *c);
+        snprintf(allowed + n, sizeof allowed - n, "%s%s", n ? ", " : "", choice);
     }
     return GT_FAIL(GT_ERR_USAGE, "%s: %s is '%.60s'; allowed: %s", text->name, o->name, value, allowed);
 }
@@ -93,8 +99,6 @@ static gt_status store(const gt_command_text *text, const gt_option *o, const ch
     return GT_FAIL(GT_ERR_INTERNAL, "option %s has no kind", o->name);
 }
 
-/* Help. */
-
 static void print_option(const gt_option *o)
 {
     enum { COLUMN = 28 };
@@ -121,47 +125,65 @@ static void print_help(const gt_command_text *text, const gt_option *option)
     printf("  -h, --help                this text\n");
 }
 
-/* The whole line. */
+/* Wherever it stands: who asks for help may have the rest wrong. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+/* The option at argv[*i], and its value, which may be the word behind it. */
+static gt_status take_option(const gt_command_text *text, const gt_option *option, int argc, char **argv, int *i)
+{
+    const char *arg = argv[*i], *value = NULL;
+    const gt_option *o = option;
+    while (o->name && !matches(o, arg, &value)) o++;
+    if (!o->name) return unknown(text, option, arg);
+    if (o->kind == GT_OPT_SWITCH && value) return GT_FAIL(GT_ERR_USAGE, "%s: %s takes no value", text->name, o->name);
+    if (o->kind != GT_OPT_SWITCH && !value) {
+        if (*i + 1 == argc) return GT_FAIL(GT_ERR_USAGE, "%s: %s needs %s behind it", text->name, o->name, o->value);
+        value = argv[++*i];
+    }
+    return store(text, o, value);
+}
+
+static gt_status check_missing(const gt_command_text *text, const gt_option *option, int operands)
+{
+    if (operands < text->min_operands)
+        return GT_FAIL(GT_ERR_USAGE, "%s: %s is missing; usage: gemtune %s %s", text->name, text->operands, text->name,
+                       text->operands);
+    for (const gt_option *o = option; o->name; o++)
+        if (o->missing && !*(const char **)o->out) return GT_FAIL(GT_ERR_USAGE, "%s: %s", text->name, o->missing);
+    return GT_OK;
+}
 
 gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, int argc, char **argv,
                         const char **operand, int *count, bool *help)
 {
     int operands = 0;
     bool options_end = false;
-    *help = false;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            *help = true;
-            print_help(text, option);
-            return GT_OK;
-        }
+    *help = asks_for_help(argc, argv);
+    if (*help) {
+        print_help(text, option);
+        return GT_OK;
+    }
     for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i], *value = NULL;
+        const char *arg = argv[i];
         if (!options_end && strcmp(arg, "--") == 0) {
             options_end = true;
             continue;
         }
-        if (options_end || arg[0] != '-' || !arg[1]) {
-            if (operands == text->max_operands)
-                return GT_FAIL(GT_ERR_USAGE, "%s: one word too many: '%.100s'; usage: gemtune %s %s", text->name, arg,
-                               text->name, text->operands);
-            operand[operands++] = arg;
+        if (!options_end && arg[0] == '-' && arg[1]) {
+            GT_TRY(take_option(text, option, argc, argv, &i));
             continue;
         }
-        const gt_option *o = option;
-        while (o->name && !matches(o, arg, &value)) o++;
-        if (!o->name) return unknown(text, option, arg);
-        if (o->kind == GT_OPT_SWITCH && value)
-            return GT_FAIL(GT_ERR_USAGE, "%s: %s takes no value", text->name, o->name);
-        if (o->kind != GT_OPT_SWITCH && !value) {
-            if (i + 1 == argc) return GT_FAIL(GT_ERR_USAGE, "%s: %s needs %s behind it", text->name, o->name, o->value);
-            value = argv[++i];
-        }
-        GT_TRY(store(text, o, value));
+        if (operands == text->max_operands)
+            return GT_FAIL(GT_ERR_USAGE, "%s: one word too many: '%.100s'; usage: gemtune %s %s", text->name, arg,
+                           text->name, text->operands);
+        operand[operands++] = arg;
     }
-    if (operands < text->min_operands)
-        return GT_FAIL(GT_ERR_USAGE, "%s: %s is missing; usage: gemtune %s %s", text->name, text->operands, text->name,
-                       text->operands);
-    *count = operands;
+    GT_TRY(check_missing(text, option, operands));
+    if (count) *count = operands;
     return GT_OK;
 }

@@ -1,6 +1,8 @@
-/* cmd_export.c - gemtune export: what a run made, in the forms that other programs load. */
+/* cmd_export.c - gemtune export: what a run made, in the forms that other programs load. The same adapter merged into
+ * the weights before quantization is another model than the one that was trained, so that must be asked for. */
 #include "commands.h"
 
+#include "args.h"
 #include "export.h"
 #include "run_options.h"
 
@@ -43,42 +45,20 @@ gt_status gt_cmd_export(int argc, char **argv)
     gt_export_options o = {.source = NULL};
     int64_t threads = 0;
     const gt_option options[] = {
-        {.name = "--output",
-         .letter = "-o",
-         .value = "DIR",
-         .kind = GT_OPT_TEXT,
-         .out = &o.out,
+        {GT_OPTION_TEXT("--output", "DIR", &o.out), .letter = "-o", .missing = "-o DIR is missing",
          .help = "the new folder"},
-        {.name = "--format",
-         .value = "NAME",
-         .kind = GT_OPT_CHOICE,
-         .out = &format,
-         .choices = formats,
-         .help = "peft, merged or hf"},
-        {.name = "--base",
-         .value = "PATH",
-         .kind = GT_OPT_TEXT,
-         .out = &o.base,
-         .help = "the base, where it is not where the run found it"},
-        {.name = "--merge-into",
-         .value = "WHAT",
-         .kind = GT_OPT_CHOICE,
-         .out = &merge_into,
-         .choices = into,
+        {GT_OPTION_CHOICE("--format", "NAME", &format), .choices = formats,
+         .missing = "--format is missing: peft, merged or hf", .help = "peft, merged or hf"},
+        {GT_OPTION_TEXT("--base", "PATH", &o.base), .help = "the base, where it is not where the run found it"},
+        {GT_OPTION_CHOICE("--merge-into", "WHAT", &merge_into), .choices = into,
          .help = "merged: the weights that the adapter was trained beside (dequantized, default),\nor those before "
                  "quantization (original)"},
-        {.name = "--force",
-         .kind = GT_OPT_SWITCH,
-         .out = &o.replace,
-         .help = "a model folder that is there may be replaced"},
+        {GT_OPTION_SWITCH("--force", &o.replace), .help = "a model folder that is there may be replaced"},
         GT_THREADS_OPTION(&threads),
         {.name = NULL}};
-    int count;
     bool help;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, &o.source, &count, &help));
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &o.source, NULL, &help));
     if (help) return GT_OK;
-    if (!o.out) return GT_FAIL(GT_ERR_USAGE, "export: -o DIR is missing");
-    if (!format) return GT_FAIL(GT_ERR_USAGE, "export: --format is missing: peft, merged or hf");
     o.format = format_of(format);
     if (merge_into && o.format != GT_EXPORT_MERGED)
         return GT_FAIL(GT_ERR_USAGE, "export: --merge-into goes with --format merged");

@@ -1,4 +1,5 @@
-/* cmd_generate.c - gemtune generate: continues a prompt, streamed to standard output. */
+/* cmd_generate.c - gemtune generate: continues a prompt, streamed to standard output as soon as bytes are whole: a
+ * character may take several tokens. The token that ends the text is drawn and not shown. */
 #include "commands.h"
 
 #include "chat.h"
@@ -8,10 +9,10 @@
 #include "opened_model.h"
 #include "run_options.h"
 #include "standard_input.h"
+#include "standard_output.h"
 #include "text.h"
 #include "tokenizer_source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,24 +27,17 @@ static const gt_command_text text = {
 enum { PROMPT_CHUNK = 256, PROMPT_BYTES = 64 << 20 };
 
 typedef struct {
-    const char *model, *adapter, *prompt;
-    bool chat, parse_special;
+    gt_model_words on;
+    const char *prompt;
+    bool chat;
     int64_t max_new_tokens, top_k, seed;
     double temperature, top_p;
-    gt_run_options run;
 } wishes;
 
 typedef struct {
     const gt_model_config *config;
     gt_detok *detok;
 } stream;
-
-static gt_status show(const char *bytes, size_t size)
-{
-    if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0)
-        return GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno));
-    return GT_OK;
-}
 
 static gt_status take_token(void *context, int32_t id)
 {
@@ -53,14 +47,14 @@ static gt_status take_token(void *context, int32_t id)
     for (int i = 0; i < s->config->eos_count; i++)
         if (s->config->eos_id[i] == id) return GT_OK; /* it ends the text and is not part of it */
     GT_TRY(gt_detok_push(s->detok, id, &bytes, &size));
-    return size ? show(bytes, size) : GT_OK;
+    return size ? gt_standard_output_write(bytes, size) : GT_OK;
 }
 
 static gt_status encode_chat(const gt_tokenizer *t, const wishes *w, const char *prompt, size_t size, gt_ids *ids)
 {
     const gt_chat_item item = {GT_CHAT_TEXT, prompt, size};
     const gt_chat_message message = {.role = "user", .role_size = 4, .item = &item, .item_count = 1};
-    unsigned flags = GT_CHAT_GENERATION_PROMPT | (w->parse_special ? GT_CHAT_PARSE_SPECIAL : 0);
+    unsigned flags = GT_CHAT_GENERATION_PROMPT | (w->on.parse_special ? GT_CHAT_PARSE_SPECIAL : 0);
     gt_chat_tokens tokens;
     GT_TRY(gt_chat_encode(t, &message, 1, flags, &tokens));
     *ids = tokens.ids;
@@ -72,7 +66,7 @@ static gt_status encode_chat(const gt_tokenizer *t, const wishes *w, const char 
 static gt_status encode_prompt(const gt_tokenizer *t, const wishes *w, const char *prompt, size_t size, gt_ids *ids)
 {
     if (w->chat) return encode_chat(t, w, prompt, size, ids);
-    unsigned flags = GT_ENCODE_ADD_BOS | GT_ENCODE_ONE_BOS | (w->parse_special ? GT_ENCODE_PARSE_SPECIAL : 0);
+    unsigned flags = GT_ENCODE_ADD_BOS | GT_ENCODE_ONE_BOS | (w->on.parse_special ? GT_ENCODE_PARSE_SPECIAL : 0);
     return gt_tokenizer_encode(t, prompt, size, flags, ids);
 }
 
@@ -93,7 +87,7 @@ static gt_status generate(const wishes *w, const gt_tokenizer *t, const gt_ids *
     const char *bytes;
     size_t size;
     int made = 0;
-    const gt_open_options o = gt_run_open_options(&w->run, w->model, w->adapter);
+    const gt_open_options o = gt_run_open_options(&w->on);
     GT_TRY(gt_opened_model_open(&x, &o));
     gt_status st = GT_OK;
     if (w->chat) end_at_turn(&x.w->config, t);
@@ -112,8 +106,9 @@ static gt_status generate(const wishes *w, const gt_tokenizer *t, const gt_ids *
         s.config = &x.w->config;
         st = gt_generate(&g, ids->id, (int)ids->count, (int)w->max_new_tokens, &sampling, take_token, &s, &made);
     }
-    if (s.detok && gt_detok_finish(s.detok, &bytes, &size) == GT_OK && size && st == GT_OK) st = show(bytes, size);
-    if (made > 0 && st == GT_OK) st = show("\n", 1);
+    if (s.detok && gt_detok_finish(s.detok, &bytes, &size) == GT_OK && size && st == GT_OK)
+        st = gt_standard_output_write(bytes, size);
+    if (made > 0 && st == GT_OK) st = gt_standard_output_write("\n", 1);
     gt_detok_free(s.detok);
     gt_generator_destroy(&g);
     gt_opened_model_close(&x);
@@ -139,7 +134,7 @@ static gt_status run(const wishes *w)
     gt_ids ids = {0};
     gt_text piped = {0};
     const bool from_pipe = strcmp(w->prompt, "-") == 0;
-    GT_TRY(gt_tokenizer_source_need(&t, w->model));
+    GT_TRY(gt_tokenizer_source_need(&t, w->on.model));
     gt_status st = from_pipe ? read_prompt(&piped) : GT_OK;
     if (st == GT_OK && from_pipe && piped.size == 0) st = GT_FAIL(GT_ERR_DATA, "the prompt on standard input is empty");
     if (st == GT_OK && from_pipe)
@@ -157,59 +152,20 @@ gt_status gt_cmd_generate(int argc, char **argv)
 {
     wishes w = {.max_new_tokens = 256, .top_p = 1};
     const gt_option options[] = {
-        {.name = "--prompt",
-         .letter = "-p",
-         .value = "TEXT",
-         .kind = GT_OPT_TEXT,
-         .out = &w.prompt,
+        {GT_OPTION_TEXT("--prompt", "TEXT", &w.prompt), .letter = "-p", .missing = "--prompt TEXT is missing",
          .help = "what to continue; - reads it from standard input"},
-        {.name = "--chat", .kind = GT_OPT_SWITCH, .out = &w.chat, .help = "the prompt is the user's turn of a chat"},
-        GT_ADAPTER_OPTION(&w.adapter),
-        {.name = "--max-new-tokens",
-         .value = "N",
-         .kind = GT_OPT_INT,
-         .out = &w.max_new_tokens,
-         .min = 1,
-         .max = 1e6,
-         .help = "tokens at most (default 256)"},
-        {.name = "--temperature",
-         .value = "T",
-         .kind = GT_OPT_REAL,
-         .out = &w.temperature,
-         .min = 0,
-         .max = 100,
+        {GT_OPTION_SWITCH("--chat", &w.chat), .help = "the prompt is the user's turn of a chat"},
+        GT_ADAPTER_OPTION(&w.on),
+        {GT_OPTION_INT("--max-new-tokens", "N", &w.max_new_tokens, 1, 1e6), .help = "tokens at most (default 256)"},
+        {GT_OPTION_REAL("--temperature", "T", &w.temperature, 0, 100),
          .help = "0 (default): always the likeliest token; above: drawn"},
-        {.name = "--top-k",
-         .value = "K",
-         .kind = GT_OPT_INT,
-         .out = &w.top_k,
-         .min = 0,
-         .max = 1e9,
-         .help = "draw among the K likeliest (0, default: all)"},
-        {.name = "--top-p",
-         .value = "P",
-         .kind = GT_OPT_REAL,
-         .out = &w.top_p,
-         .min = 1e-9,
-         .max = 1,
+        {GT_OPTION_INT("--top-k", "K", &w.top_k, 0, 1e9), .help = "draw among the K likeliest (0, default: all)"},
+        {GT_OPTION_REAL("--top-p", "P", &w.top_p, 1e-9, 1),
          .help = "draw among the likeliest that together reach P (default 1)"},
-        {.name = "--seed",
-         .value = "S",
-         .kind = GT_OPT_INT,
-         .out = &w.seed,
-         .min = 0,
-         .max = 9007199254740991.0,
-         .help = "of the draws (default 0)"},
-        {.name = "--parse-special",
-         .kind = GT_OPT_SWITCH,
-         .out = &w.parse_special,
-         .help = "control tokens spelled in the prompt become control tokens"},
-        GT_RUN_OPTIONS(&w.run),
+        {GT_OPTION_INT("--seed", "S", &w.seed, 0, 9007199254740991.0), .help = "of the draws (default 0)"},
+        GT_MODEL_OPTIONS(&w.on, "the prompt"),
         {.name = NULL}};
-    int count;
     bool help;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, &w.model, &count, &help));
-    if (help) return GT_OK;
-    if (!w.prompt) return GT_FAIL(GT_ERR_USAGE, "generate: --prompt TEXT is missing");
-    return run(&w);
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &w.on.model, NULL, &help));
+    return help ? GT_OK : run(&w);
 }

@@ -1,6 +1,9 @@
-/* cmd_inspect.c - gemtune inspect: says what bases, adapters, packed files, checkpoints, runs and datasets hold. */
+/* cmd_inspect.c - gemtune inspect: says what bases, adapters, packed files, checkpoints, runs and datasets hold. A
+ * path is taken for what lies there, not for its name; one that is nothing known does not keep the others from being
+ * told. */
 #include "commands.h"
 
+#include "args.h"
 #include "ckpt.h"
 #include "fs.h"
 #include "inspect.h"
@@ -17,8 +20,6 @@ static const gt_command_text text = {
     .summary = "Says what each path holds: a base, an adapter, a .gtq or .safetensors file, a checkpoint, a run, rows.",
     .min_operands = 1,
     .max_operands = GT_ARG_LIST_MAX};
-
-/* Checkpoints and runs. */
 
 static void add_state(gt_text *out, const gt_ckpt *k)
 {
@@ -53,8 +54,6 @@ static gt_status inspect_run(gt_text *out, const char *path, bool is_run)
     gt_ckpt_close(k);
     return GT_OK;
 }
-
-/* Rows. */
 
 static const struct {
     const char *member, *form;
@@ -109,8 +108,6 @@ static gt_status inspect_rows(gt_text *out, const char *path)
     return st;
 }
 
-/* . */
-
 static gt_status inspect(gt_text *out, const char *path, bool verify)
 {
     gt_inspect_kind kind = gt_inspect_what(path);
@@ -119,7 +116,7 @@ static gt_status inspect(gt_text *out, const char *path, bool verify)
     if (kind != GT_INSPECT_OTHER) return GT_OK;
     if (gt_fs_is_dir(path)) {
         if (gt_fs_holds(path, "manifest.json")) return inspect_run(out, path, false);
-        if (gt_fs_holds(path, "run.lock") || gt_ckpt_any(path)) return inspect_run(out, path, true);
+        if (gt_fs_holds(path, GT_RUN_LOCK_NAME) || gt_ckpt_any(path)) return inspect_run(out, path, true);
         return GT_FAIL(GT_ERR_DATA, "%s: neither a model, an adapter, a checkpoint nor a run", path);
     }
     if (!gt_fs_exists(path)) return GT_FAIL(GT_ERR_IO, "%s: no such file or folder", path);
@@ -129,11 +126,9 @@ static gt_status inspect(gt_text *out, const char *path, bool verify)
 gt_status gt_cmd_inspect(int argc, char **argv)
 {
     bool verify = false;
-    const gt_option options[] = {{.name = "--verify",
-                                  .kind = GT_OPT_SWITCH,
-                                  .out = &verify,
-                                  .help = "read packed files whole and compare every digest"},
-                                 {.name = NULL}};
+    const gt_option options[] = {
+        {GT_OPTION_SWITCH("--verify", &verify), .help = "read packed files whole and compare every digest"},
+        {.name = NULL}};
     static const char *path[GT_ARG_LIST_MAX];
     int count;
     bool help;

@@ -1,7 +1,10 @@
-/* cmd_quantize.c - gemtune quantize: packs a base into a .gtq file, or into the folder that bitsandbytes serializes. */
+/* cmd_quantize.c - gemtune quantize: packs a base into a .gtq file, or into the folder that bitsandbytes serializes. It
+ * may run under mpirun: the ranks share the work, and the file is the same on any number of them. */
 #include "commands.h"
 
+#include "args.h"
 #include "quantize.h"
+#include "ranks.h"
 #include "run_options.h"
 
 #include <stdio.h>
@@ -31,7 +34,7 @@ static gt_status run(const gt_quantize_options *o, int threads)
     gt_pool_destroy(pool);
     if (st == GT_OK && report.data) fputs(report.data, stdout);
     gt_text_free(&report);
-    return gt_command_end(c, st);
+    return gt_ranks_end(c, st);
 }
 
 gt_status gt_cmd_quantize(int argc, char **argv)
@@ -42,30 +45,17 @@ gt_status gt_cmd_quantize(int argc, char **argv)
     bool plain_scales = false;
     int64_t threads = 0;
     const gt_option options[] = {
-        {.name = "--output",
-         .letter = "-o",
-         .value = "PATH",
-         .kind = GT_OPT_TEXT,
-         .out = &o.out,
+        {GT_OPTION_TEXT("--output", "PATH", &o.out), .letter = "-o", .missing = "-o PATH is missing",
          .help = "what to write: FILE.gtq, or with --format bnb a folder"},
-        {.name = "--format",
-         .value = "NAME",
-         .kind = GT_OPT_CHOICE,
-         .out = &format,
-         .choices = formats,
-         .help = "gtq (default) or bnb"},
-        {.name = "--no-double-quant",
-         .kind = GT_OPT_SWITCH,
-         .out = &plain_scales,
+        {GT_OPTION_CHOICE("--format", "NAME", &format), .choices = formats, .help = "gtq (default) or bnb"},
+        {GT_OPTION_SWITCH("--no-double-quant", &plain_scales),
          .help = "keep the scales as float32: 0.37 bit a weight more"},
-        {.name = "--force", .kind = GT_OPT_SWITCH, .out = &o.replace, .help = "what is there may be replaced"},
+        {GT_OPTION_SWITCH("--force", &o.replace), .help = "what is there may be replaced"},
         GT_THREADS_OPTION(&threads),
         {.name = NULL}};
-    int count;
     bool help;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, &o.model, &count, &help));
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &o.model, NULL, &help));
     if (help) return GT_OK;
-    if (!o.out) return GT_FAIL(GT_ERR_USAGE, "quantize: -o PATH is missing");
     size_t n = strlen(o.out);
     bool gtq = n > 4 && strcmp(o.out + n - 4, ".gtq") == 0;
     o.bnb = strcmp(format, "bnb") == 0;

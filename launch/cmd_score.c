@@ -1,4 +1,5 @@
-/* cmd_score.c - gemtune score: what a model thinks of rows, one JSON line each. */
+/* cmd_score.c - gemtune score: what a model thinks of rows, one JSON line each. A row is computed alone, so that its
+ * numbers do not depend on its neighbours, and its line is out before the next row begins. */
 #include "commands.h"
 
 #include "fs.h"
@@ -8,9 +9,9 @@
 #include "run_options.h"
 #include "safetensors.h"
 #include "score.h"
+#include "standard_output.h"
 #include "tokenizer_source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +32,9 @@ static const gt_command_text text = {
     .max_operands = 1};
 
 typedef struct {
-    const char *model, *adapter, *rows, *logits;
-    bool parse_special;
+    gt_model_words on;
+    const char *rows, *logits;
     int64_t top, max_length;
-    gt_run_options run;
 } wishes;
 
 /* Declares one tensor a row, so that rows can be written as they are scored. */
@@ -67,6 +67,13 @@ static gt_status take_logits(void *context, const float *logits, int rows)
     return gt_safetensors_write(f->w, logits, (size_t)rows * f->vocab * sizeof *logits);
 }
 
+static gt_status write_line(gt_text *line)
+{
+    gt_text_add(line, "\n", 1);
+    if (line->failed) return GT_FAIL(GT_ERR_NOMEM, "no memory for a line of scores");
+    return gt_standard_output_write(line->data, line->size);
+}
+
 static gt_status score_rows(gt_scorer *scorer, const gt_samples *s, gt_safetensors_writer *w)
 {
     gt_text line = {0};
@@ -80,8 +87,8 @@ static gt_status score_rows(gt_scorer *scorer, const gt_samples *s, gt_safetenso
         if (st == GT_OK && w) st = gt_score_logits(scorer, &s->sample[i], take_logits, &f);
         if (st != GT_OK)
             gt_error_prefix("row %llu", (unsigned long long)s->sample[i].row);
-        else if (fwrite(line.data, 1, line.size, stdout) != line.size || putchar('\n') == EOF || fflush(stdout) != 0)
-            st = GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno));
+        else
+            st = write_line(&line);
         gt_progress_at(&progress, i + 1);
     }
     gt_progress_end(&progress);
@@ -113,13 +120,13 @@ static gt_status run(const wishes *w)
     const gt_load_options load = {.path = &w->rows,
                                   .paths = 1,
                                   .max_length = (int)w->max_length,
-                                  .parse_special = w->parse_special,
+                                  .parse_special = w->on.parse_special,
                                   .keep_unsupervised = true};
-    const gt_open_options o = gt_run_open_options(&w->run, w->model, w->adapter);
+    const gt_open_options o = gt_run_open_options(&w->on);
     gt_tokenizer *t = NULL;
     gt_samples s = {0};
     gt_opened_model x = {0};
-    gt_status st = gt_tokenizer_source_open(&t, w->model);
+    gt_status st = gt_tokenizer_source_open(&t, w->on.model);
     if (st == GT_OK) st = gt_samples_load(&s, &load, t);
     if (st == GT_OK && s.count == 0) st = GT_FAIL(GT_ERR_DATA, "%s: no rows", w->rows);
     if (st == GT_OK) st = gt_opened_model_open(&x, &o);
@@ -134,37 +141,17 @@ gt_status gt_cmd_score(int argc, char **argv)
 {
     wishes w = {.top = 0};
     const gt_option options[] = {
-        {.name = "--rows", .value = "FILE", .kind = GT_OPT_TEXT, .out = &w.rows, .help = "the rows, JSONL or CSV"},
-        GT_ADAPTER_OPTION(&w.adapter),
-        {.name = "--top",
-         .value = "K",
-         .kind = GT_OPT_INT,
-         .out = &w.top,
-         .min = 0,
-         .max = 1e6,
-         .help = "also the K best ids and logits of each token"},
-        {.name = "--logits",
-         .value = "FILE",
-         .kind = GT_OPT_TEXT,
-         .out = &w.logits,
+        {GT_OPTION_TEXT("--rows", "FILE", &w.rows), .missing = "--rows FILE is missing",
+         .help = "the rows, JSONL or CSV"},
+        GT_ADAPTER_OPTION(&w.on),
+        {GT_OPTION_INT("--top", "K", &w.top, 0, 1e6), .help = "also the K best ids and logits of each token"},
+        {GT_OPTION_TEXT("--logits", "FILE", &w.logits),
          .help = "also float32 logits of every position, into a safetensors file:\ntensor row.N [tokens, vocabulary]"},
-        {.name = "--max-length",
-         .value = "N",
-         .kind = GT_OPT_INT,
-         .out = &w.max_length,
-         .min = 0,
-         .max = 131072,
+        {GT_OPTION_INT("--max-length", "N", &w.max_length, 0, 131072),
          .help = "longer rows are cut at the end (0, default: not)"},
-        {.name = "--parse-special",
-         .kind = GT_OPT_SWITCH,
-         .out = &w.parse_special,
-         .help = "control tokens spelled in rows become control tokens"},
-        GT_RUN_OPTIONS(&w.run),
+        GT_MODEL_OPTIONS(&w.on, "rows"),
         {.name = NULL}};
-    int count;
     bool help;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, &w.model, &count, &help));
-    if (help) return GT_OK;
-    if (!w.rows) return GT_FAIL(GT_ERR_USAGE, "score: --rows FILE is missing");
-    return run(&w);
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &w.on.model, NULL, &help));
+    return help ? GT_OK : run(&w);
 }

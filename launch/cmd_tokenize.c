@@ -1,14 +1,14 @@
-/* cmd_tokenize.c - gemtune tokenize: JSON lines in on standard input, JSON lines out on standard output. */
+/* cmd_tokenize.c - gemtune tokenize: JSON lines in on standard input, JSON lines out on standard output, each answered
+ * before the next is waited for, so that a program can talk with it. */
 #include "commands.h"
 
+#include "args.h"
 #include "standard_input.h"
+#include "standard_output.h"
 #include "tokenize_lines.h"
 #include "tokenizer_source.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <string.h>
-#include <unistd.h>
 
 static const gt_command_text text = {
     .name = "tokenize",
@@ -30,14 +30,7 @@ static gt_status read_input(void *user, char *buffer, size_t capacity, size_t *g
 static gt_status write_output(void *user, const char *bytes, size_t size)
 {
     (void)user;
-    while (size > 0) {
-        ssize_t n = write(STDOUT_FILENO, bytes, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno));
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return GT_OK;
+    return gt_standard_output_write(bytes, size);
 }
 
 gt_status gt_cmd_tokenize(int argc, char **argv)
@@ -45,23 +38,15 @@ gt_status gt_cmd_tokenize(int argc, char **argv)
     bool chat = false, decode = false, help;
     gt_tokenize_options o = {.mode = GT_TOKENIZE_TEXT};
     const gt_option options[] = {
-        {.name = "--chat",
-         .kind = GT_OPT_SWITCH,
-         .out = &chat,
-         .help = "lines hold messages, as Gemma's chat format has it"},
-        {.name = "--add-generation-prompt",
-         .kind = GT_OPT_SWITCH,
-         .out = &o.add_generation_prompt,
+        {GT_OPTION_SWITCH("--chat", &chat), .help = "lines hold messages, as Gemma's chat format has it"},
+        {GT_OPTION_SWITCH("--add-generation-prompt", &o.add_generation_prompt),
          .help = "with --chat: end with the beginning of the model's turn"},
-        {.name = "--decode", .kind = GT_OPT_SWITCH, .out = &decode, .help = "lines hold ids"},
-        {.name = "--parse-special",
-         .kind = GT_OPT_SWITCH,
-         .out = &o.parse_special,
+        {GT_OPTION_SWITCH("--decode", &decode), .help = "lines hold ids"},
+        {GT_OPTION_SWITCH("--parse-special", &o.parse_special),
          .help = "control tokens spelled in text become control tokens; only for text you trust"},
         {.name = NULL}};
     const char *model;
-    int count;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, &model, &count, &help));
+    GT_TRY(gt_args_parse(&text, options, argc, argv, &model, NULL, &help));
     if (help) return GT_OK;
     if (chat && decode) return GT_FAIL(GT_ERR_USAGE, "tokenize: --chat and --decode exclude each other");
     if (o.add_generation_prompt && !chat)

@@ -1,9 +1,12 @@
-/* cmd_train.c - gemtune train: the main job, alone or as one of the ranks that mpirun or srun started. */
+/* cmd_train.c - gemtune train: the main job, alone or as one of the ranks that mpirun or srun started. Every rank reads
+ * the recipe itself, and all agree on it before anything else; what all find wrong with it is said once. */
 #include "commands.h"
 
 #include "comm.h"
 #include "log.h"
+#include "ranks.h"
 #include "recipe.h"
+#include "report.h"
 #include "run_options.h"
 #include "text.h"
 #include "train.h"
@@ -94,7 +97,6 @@ static bool speaks(gt_comm *c)
     return c->rank == 0 || strcmp(first, gt_error_last()->message) != 0;
 }
 
-/* Reads the recipe on every rank (each must come to the same), then trains. */
 static gt_status run(const wishes *w, const gt_recipe_set *set, int sets)
 {
     gt_comm *c;
@@ -107,41 +109,27 @@ static gt_status run(const wishes *w, const gt_recipe_set *set, int sets)
     if (st == GT_OK)
         st = train(w, &r, c);
     else if (!speaks(c))
-        gt_command_report(true, c->rank);
+        gt_report_failure(true, c->rank);
     gt_recipe_free(&r);
-    return gt_command_end(c, st);
+    return gt_ranks_end(c, st);
 }
 
 gt_status gt_cmd_train(int argc, char **argv)
 {
     wishes w = {.recipe = NULL};
     const gt_option options[] = {
-        {.name = "--set",
-         .value = "KEY=VALUE",
-         .kind = GT_OPT_LIST,
-         .out = &w.set,
+        {GT_OPTION_LIST("--set", "KEY=VALUE", &w.set),
          .help = "another value for a key of the recipe, JSON or a word; may be given often"},
-        {.name = "--output-dir",
-         .letter = "-o",
-         .value = "DIR",
-         .kind = GT_OPT_TEXT,
-         .out = &w.output_dir,
+        {GT_OPTION_TEXT("--output-dir", "DIR", &w.output_dir), .letter = "-o",
          .help = "where checkpoints, metrics and adapters go"},
-        {.name = "--resume",
-         .value = "WHAT",
-         .kind = GT_OPT_TEXT,
-         .out = &w.resume,
+        {GT_OPTION_TEXT("--resume", "WHAT", &w.resume),
          .help = "auto (default): from the newest checkpoint of the folder, if there is one;\nnever; or the path of a "
                  "checkpoint"},
-        {.name = "--overwrite-output-dir",
-         .kind = GT_OPT_SWITCH,
-         .out = &w.overwrite,
+        {GT_OPTION_SWITCH("--overwrite-output-dir", &w.overwrite),
          .help = "with --resume never: begin anew in a folder that holds a run"},
-        {.name = "--dry-run",
-         .kind = GT_OPT_SWITCH,
-         .out = &w.dry_run,
+        {GT_OPTION_SWITCH("--dry-run", &w.dry_run),
          .help = "check everything (a base to be packed is), say what would be done in what memory, stop"},
-        {.name = "--keys", .kind = GT_OPT_SWITCH, .out = &w.keys, .help = "print the table of recipe keys"},
+        {GT_OPTION_SWITCH("--keys", &w.keys), .help = "print the table of recipe keys"},
         GT_RUN_OPTIONS(&w.run),
         {.name = NULL}};
     static gt_recipe_set set[GT_ARG_LIST_MAX + 8];

@@ -1,6 +1,8 @@
 /* cmd_version.c - gemtune version: what this binary is. */
 #include "commands.h"
 
+#include "args.h"
+
 #include <stdio.h>
 
 static const gt_command_text text = {
@@ -9,10 +11,8 @@ static const gt_command_text text = {
 gt_status gt_cmd_version(int argc, char **argv)
 {
     static const gt_option options[] = {{.name = NULL}};
-    const char *operand[1];
-    int count;
     bool help;
-    GT_TRY(gt_args_parse(&text, options, argc, argv, operand, &count, &help));
+    GT_TRY(gt_args_parse(&text, options, argc, argv, NULL, NULL, &help));
     if (help) return GT_OK;
     printf("gemtune " GT_VERSION "\ncompiler " __VERSION__ "\n");
     return GT_OK;

@@ -1,17 +1,22 @@
 /* main.c - picks the subcommand, and says in words and in the exit code how it ended. Nothing below launch/ does
  * either. */
 #include "commands.h"
-#include "backends.h"
-#include "spelling.h"
-#include "log.h"
-#include "signals.h"
 
-#include <errno.h>
+#include "backends.h"
+#include "log.h"
+#include "report.h"
+#include "signals.h"
+#include "spelling.h"
+#include "standard_output.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-static const gt_command commands[] = {
+static const struct {
+    const char *name, *summary; /* one line of `gemtune --help` */
+    gt_status (*run)(int argc, char **argv);
+} commands[] = {
     {"train", "fine-tunes a model as a recipe says; also under mpirun -n N", gt_cmd_train},
     {"quantize", "packs a base to NF4: our one file, or a bitsandbytes folder", gt_cmd_quantize},
     {"export", "an adapter, a merged model or a plain base as a folder others load", gt_cmd_export},
@@ -55,29 +60,6 @@ static gt_status run(int argc, char **argv)
     return unknown_command(name);
 }
 
-/* Output that never reached its file is a failure too. */
-static gt_status flush_output(void)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return GT_FAIL(GT_ERR_IO, "standard output: %s", strerror(errno ? errno : EIO));
-    return GT_OK;
-}
-
-static bool reported;
-
-void gt_command_report(bool silent, int rank)
-{
-    if (reported) return;
-    reported = true;
-    if (silent) return;
-    const gt_error *e = gt_error_last();
-    if (rank > 0)
-        fprintf(stderr, "gemtune [rank %d]: %s\n", rank, e->message);
-    else
-        fprintf(stderr, "gemtune: %s\n", e->message);
-    if (gt_log_on(GT_DEBUG, "error")) fprintf(stderr, "gemtune: at %s:%d\n", e->file, e->line);
-}
-
 int main(int argc, char **argv)
 {
     gt_log_init(-1);
@@ -90,22 +72,22 @@ int main(int argc, char **argv)
         if (argc > 2 && strcmp(argv[1], "help") == 0) { /* gemtune help train */
             char *asked[] = {argv[0], argv[2], (char *)"--help", NULL};
             gt_status st = run(3, asked);
-            if (st != GT_OK) gt_command_report(false, -1);
+            if (st != GT_OK) gt_report_failure(false, -1);
             return gt_status_exit_code(st);
         }
         print_usage(stdout);
-        if (flush_output() == GT_OK) return 0;
-        gt_command_report(false, -1);
+        if (gt_standard_output_flush() == GT_OK) return 0;
+        gt_report_failure(false, -1);
         return gt_status_exit_code(GT_ERR_IO);
     }
     if (strcmp(argv[1], "--version") == 0) argv[1] = (char *)"version";
 
     gt_status st = gt_signals_install();
     if (st == GT_OK) st = run(argc, argv);
-    if (st == GT_OK) st = flush_output();
+    if (st == GT_OK) st = gt_standard_output_flush();
     if (st == GT_OK) return 0;
     fflush(stdout);
-    gt_command_report(false, -1);
+    gt_report_failure(false, -1);
     if (st == GT_ERR_INTERRUPTED && gt_signals_stop_asked()) return 128 + gt_signals_stop_asked();
     return gt_status_exit_code(st);
 }

@@ -1,5 +1,6 @@
-/* ranks.c - how a command that several ranks run together ends. */
-#include "commands.h"
+#include "ranks.h"
+
+#include "report.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -13,13 +14,13 @@ static void leave(int number)
     _exit(leave_with);
 }
 
-gt_status gt_command_end(gt_comm *c, gt_status st)
+gt_status gt_ranks_end(gt_comm *c, gt_status st)
 {
     if (st == GT_OK) {
         gt_comm_destroy(c);
         return GT_OK;
     }
-    gt_command_report(gt_error_last()->elsewhere, c->size > 1 ? c->rank : -1);
+    gt_report_failure(gt_error_last()->elsewhere, c->size > 1 ? c->rank : -1);
     if (st == GT_ERR_INTERRUPTED && c->size > 1) { /* no time for anybody else; main leaves with the signal's code */
         left = c;
         return st;
