@@ -58,9 +58,10 @@ typedef struct {
 } gt_command_text;
 
 /* Parses argv[1 ... argc-1]; argv[0] is the command's name. "--name value", "--name=value"; "--" ends options; an
- * operand "-" is an operand. operand: [max_operands] filled, *count of them (NULL where min and max agree). *help: -h or
- * --help was there: the command's help was printed and nothing else checked; the command has nothing more to do.
- * GT_ERR_USAGE names the option, its value, what is allowed and, for an unknown one, the nearest; or what is missing. */
+ * operand "-" is an operand. operand: [max_operands] filled, *count of them (NULL where min and max agree). *help: -h
+ * or --help was there: the command's help was printed and nothing else checked; the command has nothing more to do.
+ * GT_ERR_USAGE names the option, its value, what is allowed and, for an unknown one, the nearest; or what is
+ * missing. */
 gt_status gt_args_parse(const gt_command_text *text, const gt_option *option, int argc, char **argv,
                         const char **operand, int *count, bool *help);
 

@@ -1,5 +1,5 @@
-/* recipe_allowed.c - what a key takes, in words, for a refusal and for docs/recipe.md: both come from one table, so they
- * name the same types and the same bounds. */
+/* recipe_allowed.c - what a key takes, in words, for a refusal and for docs/recipe.md: both come from one table, so
+ * they name the same types and the same bounds. */
 #include "recipe_table.h"
 
 /* For each type of value. All are formats over the same three: the least number, "below " or nothing, the greatest. */

@@ -47,8 +47,8 @@ void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_ke
 void gt_recipe_free_modules(void *field, const gt_recipe_key *k);
 gt_status gt_recipe_check_modules(const gt_recipe *r);
 
-/* recipe_check.c: settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0 nobody, 1 the
- * file, 2 the command line). */
+/* recipe_check.c: settles fields that depend on others and refuses contradictions. level[i]: who gave applied key i (0
+ * nobody, 1 the file, 2 the command line). */
 gt_status gt_recipe_settle(gt_recipe *r, const unsigned char *level);
 
 /* recipe_find.c: index of an applied key by name; it must exist. */

@@ -40,14 +40,14 @@ static int pass_end(const gt_sample *const *sample, int samples, int first, int 
     return end;
 }
 
-/* One pass: forward, loss and, with grad, backward. */
+/* One pass: forward, loss, backward. */
 static gt_status run_pass(gt_model *m, gt_pass *p, const gt_batch *b, const gt_forward_options *o, float *grad,
                           gt_micro_result *r)
 {
     gt_loss_sum sum;
     GT_TRY(gt_forward(m, p, b, o));
-    GT_TRY(gt_forward_loss(m, p, b, grad != NULL, &sum, NULL, NULL));
-    if (grad && b->targets > 0) GT_TRY(gt_backward(m, p, b, grad));
+    GT_TRY(gt_forward_loss(m, p, b, true, &sum, NULL, NULL));
+    if (b->targets > 0) GT_TRY(gt_backward(m, p, b, grad));
     r->loss += sum.loss;
     r->tokens += b->n;
     r->targets += b->targets;
@@ -68,12 +68,6 @@ static gt_status run_samples(gt_model *m, gt_pass *p, int budget, const gt_sampl
         first = end;
     }
     return GT_OK;
-}
-
-gt_status gt_evaluate_samples(gt_model *m, gt_pass *p, int pass_tokens, const gt_sample *const *sample, int samples,
-                              gt_micro_result *result)
-{
-    return run_samples(m, p, pass_tokens, sample, samples, &(gt_forward_options){0}, NULL, result);
 }
 
 gt_status gt_trainer_micro(gt_trainer *t, int number, const gt_sample *const *sample, int samples, uint64_t epoch,

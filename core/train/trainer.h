@@ -74,9 +74,4 @@ typedef struct {
  * micro-batch is in it exactly once (GT_ERR_INTERNAL). */
 gt_status gt_trainer_update(gt_trainer *t, gt_comm *comm, double learning_rate, gt_step_result *result);
 
-/* Loss without gradient over samples: sum, targets, correct are added to *result. nll, greedy: as gt_forward_loss, for
- * one sample only, or NULL. */
-gt_status gt_evaluate_samples(gt_model *m, gt_pass *p, int pass_tokens, const gt_sample *const *sample, int samples,
-                              gt_micro_result *result);
-
 #endif
