@@ -9,6 +9,7 @@
 #include "inspect.h"
 #include "inspect_base.h"
 #include "rows.h"
+#include "run_folder.h"
 #include "run_lock.h"
 
 #include <stdio.h>

@@ -2,12 +2,18 @@
 
 #include "ckpt.h"
 #include "fs.h"
+#include "json.h"
 #include "run_lock.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define DONE "done.json"
+enum { DONE_BYTES = 65536 };
 
 struct gt_run_folder {
     char *path;      /* owned, without slashes at its end */
@@ -18,7 +24,7 @@ struct gt_run_folder {
 /* What a run writes into its folder under a temporary name, besides checkpoints. */
 static bool is_a_runs(const char *name)
 {
-    static const char *const names[] = {"final", "best", "metrics.jsonl", "done.json"};
+    static const char *const names[] = {"final", "best", "metrics.jsonl", DONE};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -98,4 +104,58 @@ void gt_run_folder_leave(gt_run_folder *f)
     free(content);
     free(f->path);
     free(f);
+}
+
+gt_status gt_run_done_write(const char *folder, int64_t steps)
+{
+    char text[128];
+    int n = snprintf(text, sizeof text, "{\"done\": true, \"steps\": %lld}\n", (long long)steps);
+    char *path = gt_fs_join(folder, DONE);
+    if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a name", folder);
+    gt_status st = gt_fs_write(path, text, (size_t)n);
+    free(path);
+    return st;
+}
+
+static gt_status parse_marker(int64_t *steps, const char *text, size_t size, const char *path)
+{
+    gt_json_doc *doc = NULL;
+    GT_TRY(gt_json_parse(&doc, text, size, path));
+    const gt_json *done = gt_json_get(gt_json_root(doc), "done"), *n = gt_json_get(gt_json_root(doc), "steps");
+    gt_status st = GT_OK;
+    if (!done || done->type != GT_JSON_TRUE || !n || !n->is_integer || n->integer < 0)
+        st = GT_FAIL(GT_ERR_DATA, "%s: not a marker of a finished run; remove it if the run is not finished", path);
+    else
+        *steps = n->integer;
+    gt_json_free(doc);
+    return st;
+}
+
+gt_status gt_run_done_read(const char *folder, int64_t *steps)
+{
+    char *path = gt_fs_join(folder, DONE), *text = NULL;
+    size_t size = 0;
+    if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a name", folder);
+    gt_status st = GT_OK;
+    if (!gt_fs_exists(path))
+        *steps = -1;
+    else {
+        st = gt_fs_read(&text, &size, path, DONE_BYTES);
+        if (st == GT_OK) st = parse_marker(steps, text, size, path);
+    }
+    free(text);
+    free(path);
+    return st;
+}
+
+gt_status gt_run_done_clear(const char *folder)
+{
+    char *path = gt_fs_join(folder, DONE);
+    if (!path) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a name", folder);
+    gt_status st = GT_OK;
+    if (unlink(path) != 0 && errno != ENOENT)
+        st = GT_FAIL(GT_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
+    if (st == GT_OK) st = gt_fs_sync(folder);
+    free(path);
+    return st;
 }

@@ -1,8 +1,11 @@
-/* run_folder.h - a run's output folder: taken by one run, cleaned of what killed runs left, and left again. */
+/* run_folder.h - a run's output folder: taken by one run, cleaned of what killed runs left, marked when the run is
+ * finished, and left again. */
 #ifndef GT_RUN_FOLDER_H
 #define GT_RUN_FOLDER_H
 
 #include "status.h"
+
+#include <stdint.h>
 
 typedef struct gt_run_folder gt_run_folder;
 
@@ -16,5 +19,12 @@ void gt_run_folder_leave(gt_run_folder *f);
 
 /* The name of something in a folder besides the lock, malloc'ed; NULL: there is nothing, or no such folder. */
 char *gt_run_folder_holds(const char *path);
+
+/* The done marker `done.json`: a run that has one is finished, and nothing else says so (exit codes of launchers lie).
+ * Written last, whole or not at all. steps: optimizer steps done. read: *steps = -1 when there is no marker;
+ * GT_ERR_DATA when it is damaged. clear: for a run that goes on after all; no marker is fine. */
+gt_status gt_run_done_write(const char *folder, int64_t steps);
+gt_status gt_run_done_read(const char *folder, int64_t *steps);
+gt_status gt_run_done_clear(const char *folder);
 
 #endif

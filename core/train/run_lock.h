@@ -5,9 +5,6 @@
 
 #include "status.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #define GT_RUN_LOCK_NAME "run.lock"
 
 typedef struct gt_run_lock gt_run_lock;
@@ -19,12 +16,5 @@ void gt_run_lock_release(gt_run_lock *l); /* the file stays; NULL is fine */
 
 /* Releases, and removes the lock's file: for a folder that is to go. */
 void gt_run_lock_discard(gt_run_lock *l);
-
-/* The done marker `done.json`: a run that has one is finished, and nothing else says so (exit codes of launchers lie).
- * Written last, whole or not at all. steps: optimizer steps done. read: *steps = -1 when there is no marker;
- * GT_ERR_DATA when it is damaged. clear: for a run that goes on after all; no marker is fine. */
-gt_status gt_run_done_write(const char *folder, int64_t steps);
-gt_status gt_run_done_read(const char *folder, int64_t *steps);
-gt_status gt_run_done_clear(const char *folder);
 
 #endif

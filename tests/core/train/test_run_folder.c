@@ -1,4 +1,5 @@
-/* A run's folder: cleaned of a killed run's temporaries and of nothing else; gone again when the run never began. */
+/* A run's folder: cleaned of a killed run's temporaries and of nothing else; gone again when the run never began; and
+ * the marker of a finished run. */
 #include "run_folder.h"
 
 #include "fs.h"
@@ -104,6 +105,33 @@ static void a_discarded_lock_is_taken_anew(void **state)
     gt_run_lock_release(one);
 }
 
+static void the_done_marker_says_how_far_and_can_be_cleared(void **state)
+{
+    (void)state;
+    const char *dir = temp_dir();
+    int64_t steps = 5;
+    assert_ok(gt_run_done_read(dir, &steps));
+    assert_int_equal(steps, -1);
+    assert_ok(gt_run_done_clear(dir));
+    assert_ok(gt_run_done_write(dir, 1234567890123));
+    assert_ok(gt_run_done_read(dir, &steps));
+    assert_int_equal(steps, 1234567890123);
+    assert_ok(gt_run_done_clear(dir));
+    assert_ok(gt_run_done_read(dir, &steps));
+    assert_int_equal(steps, -1);
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "{\"done\": false, \"steps\": 1}",
+                                      "{\"done\": true, \"steps\": -1}",
+                                      "{\"done\": true, \"steps\": 1.5}",
+                                      "[true]",
+                                      "{\"done\": true, \"steps\": 1}x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_ok(gt_fs_write(path_in(dir, "done.json"), bad[i], strlen(bad[i])));
+        assert_fails(gt_run_done_read(dir, &steps), GT_ERR_DATA, "done.json");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +140,7 @@ int main(void)
         cmocka_unit_test(a_folder_made_for_nothing_goes_again),
         cmocka_unit_test(what_was_there_or_came_in_stays),
         cmocka_unit_test(a_discarded_lock_is_taken_anew),
+        cmocka_unit_test(the_done_marker_says_how_far_and_can_be_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

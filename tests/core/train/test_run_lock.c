@@ -1,7 +1,6 @@
 /* Who holds a folder: the lock is a process's own and dies with it, so the second holder here is a child. */
 #include "testing.h"
 
-#include "fs.h"
 #include "run_lock.h"
 
 #include <signal.h>
@@ -70,42 +69,12 @@ static void a_folder_that_cannot_be_written_is_an_io_error(void **state)
     assert_fails(gt_run_lock_take(&l, dir), GT_ERR_IO, "run.lock"); /* a link is not followed */
 }
 
-static void the_done_marker_says_how_far_and_can_be_cleared(void **state)
-{
-    (void)state;
-    const char *dir = temp_dir();
-    int64_t steps = 5;
-    assert_ok(gt_run_done_read(dir, &steps));
-    assert_int_equal(steps, -1);
-    assert_ok(gt_run_done_clear(dir));
-    assert_ok(gt_run_done_write(dir, 1234567890123));
-    assert_ok(gt_run_done_read(dir, &steps));
-    assert_int_equal(steps, 1234567890123);
-    assert_ok(gt_run_done_clear(dir));
-    assert_ok(gt_run_done_read(dir, &steps));
-    assert_int_equal(steps, -1);
-    static const char *const bad[] = {"",
-                                      "{}",
-                                      "{\"done\": false, \"steps\": 1}",
-                                      "{\"done\": true, \"steps\": -1}",
-                                      "{\"done\": true, \"steps\": 1.5}",
-                                      "[true]",
-                                      "{\"done\": true, \"steps\": 1}x"};
-    char path[2048];
-    snprintf(path, sizeof path, "%s/done.json", dir);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_ok(gt_fs_write(path, bad[i], strlen(bad[i])));
-        assert_fails(gt_run_done_read(dir, &steps), GT_ERR_DATA, "done.json");
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_run_is_refused_and_told_who_holds_the_folder),
         cmocka_unit_test(a_lock_dies_with_its_process),
         cmocka_unit_test(a_folder_that_cannot_be_written_is_an_io_error),
-        cmocka_unit_test(the_done_marker_says_how_far_and_can_be_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
