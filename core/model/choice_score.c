@@ -1,6 +1,7 @@
 #include "choice_score.h"
 
 #include "checked.h"
+#include "linear.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,22 +50,12 @@ gt_status gt_choice_score(const gt_choice_scorer *s, gt_pass *p, const gt_batch 
     *choice = -1;
     if (!answerable(s, sample)) return GT_OK;
     gt_model *m = s->model;
-    const int H = m->config->hidden_size;
     const int32_t row = b->doc_begin[doc] + sample->prompt_tokens - 1;
     float logit[GT_CHOICE_MAX];
     GT_TRY(gt_forward_hidden(m, p, &row, 1));
-    GT_TRY(m->k->gemm(&m->x, &(gt_gemm){.a = p->head_xf,
-                                        .lda = H,
-                                        .b = s->head,
-                                        .ldb = H,
-                                        .tb = true,
-                                        .c = logit,
-                                        .ldc = GT_CHOICE_MAX,
-                                        .m = 1,
-                                        .n = GT_CHOICE_MAX,
-                                        .k = H,
-                                        .alpha = 1,
-                                        .c_dtype = GT_F32}));
+    GT_TRY(gt_linear(&(gt_linear_rows){m->k, &m->x, 1}, (gt_linear_sum){.at = logit, .dtype = GT_F32, .scale = 1},
+                     p->head_xf,
+                     (gt_linear_weight){.at = s->head, .out = GT_CHOICE_MAX, .in = m->config->hidden_size}));
     for (int i = 0; i < sample->choices; i++)
         if (s->id[i] >= 0 && (*choice < 0 || logit[i] > logit[*choice])) *choice = i;
     return GT_OK;

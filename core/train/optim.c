@@ -2,6 +2,15 @@
 
 #include <math.h>
 
+void gt_optim_of_recipe(gt_optim *o, const gt_recipe *r)
+{
+    o->beta1 = r->adam_beta1;
+    o->beta2 = r->adam_beta2;
+    o->eps = r->adam_epsilon;
+    o->weight_decay = r->weight_decay;
+    o->max_grad_norm = r->max_grad_norm;
+}
+
 void gt_optim_carve(gt_optim *o, gt_arena *a, size_t count)
 {
     o->m = gt_arena_push(a, count, sizeof *o->m, "optimizer.exp_avg");
@@ -23,8 +32,8 @@ gt_status gt_optim_step(gt_optim *o, gt_lora *l, const gt_kernels *k, gt_exec *x
     if (!isfinite(norm)) return GT_FAIL(GT_ERR_ARG, "gradient norm %f", norm);
     float clip = 1.0f;
     if (o->max_grad_norm > 0) clip = (float)fmin(1.0, o->max_grad_norm / (norm + 1e-6));
-    o->t++;
-    const double bc1 = 1.0 - pow(o->beta1, (double)o->t), bc2 = 1.0 - pow(o->beta2, (double)o->t);
+    o->updates++;
+    const double bc1 = 1.0 - pow(o->beta1, (double)o->updates), bc2 = 1.0 - pow(o->beta2, (double)o->updates);
     GT_TRY(k->adamw(x, l->param, o->m, o->v, g, l->count, clip, lr, o->beta1, o->beta2, o->eps, o->weight_decay, bc1,
                     bc2));
     return gt_lora_refresh(l, k, x);

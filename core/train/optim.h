@@ -4,13 +4,17 @@
 
 #include "arena.h"
 #include "lora.h"
+#include "recipe.h"
 
 typedef struct {
     double beta1, beta2, eps, weight_decay;
     double max_grad_norm; /* <= 0: no clipping */
-    long t;               /* updates made */
+    long updates;         /* made so far: the t of the formula; a skipped step is none */
     float *m, *v;         /* [count] f32 moments */
 } gt_optim;
+
+/* The numbers that a recipe asks for. */
+void gt_optim_of_recipe(gt_optim *o, const gt_recipe *r);
 
 void gt_optim_carve(gt_optim *o, gt_arena *a, size_t count);
 

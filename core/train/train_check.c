@@ -1,4 +1,5 @@
-/* What would stop a run later and can be known before it starts. */
+/* train_check.c - what would stop a run later and can be known before it starts: an hour in, a row of ids that the
+ * model lacks costs an hour. */
 #include "train_run.h"
 
 #include "fs.h"
@@ -54,13 +55,14 @@ static gt_status check_ids(const gt_samples *s, const char *what, int vocabulary
     return GT_OK;
 }
 
-gt_status gt_train_check_rows(const gt_train_run *t)
+gt_status gt_train_check_rows(const gt_train_run *run)
 {
-    GT_TRY(check_ids(&t->train, "train_files", t->w->config.vocab_size));
-    GT_TRY(check_ids(&t->dev, "eval_files", t->w->config.vocab_size));
-    if (t->r->metric_for_best_model != GT_BEST_EVAL_ACCURACY) return GT_OK;
-    for (size_t i = 0; i < t->dev.count; i++)
-        if (t->dev.sample[i].choices > 0) return GT_OK;
+    const gt_train_inputs *in = &run->inputs;
+    GT_TRY(check_ids(&in->train, "train_files", in->base->config.vocab_size));
+    GT_TRY(check_ids(&in->eval, "eval_files", in->base->config.vocab_size));
+    if (run->recipe->metric_for_best_model != GT_BEST_EVAL_ACCURACY) return GT_OK;
+    for (size_t i = 0; i < in->eval.count; i++)
+        if (in->eval.sample[i].choices > 0) return GT_OK;
     return GT_FAIL(GT_ERR_CONFIG,
                    "metric_for_best_model is eval_accuracy, but eval_files has no multiple-choice row; use eval_loss");
 }

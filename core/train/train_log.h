@@ -23,9 +23,8 @@ void gt_train_log_micro(gt_train_log *l, int64_t step, int done, int mine, doubl
 typedef struct {
     int64_t step;
     double epoch, loss, grad_norm, learning_rate, accuracy;
-    int64_t tokens, supervised, tokens_seen; /* of the step, and since the run began */
-    double seconds, flops;                   /* of the step, all ranks */
-    bool skipped;
+    int64_t tokens, tokens_seen; /* of the step, and since the run began */
+    double seconds, flops;       /* of the step, all ranks */
 } gt_train_step_log;
 /* Every step moves the progress line; `write` (logging_steps) also adds a metrics line. */
 gt_status gt_train_log_step(gt_train_log *l, const gt_train_step_log *s, bool write);

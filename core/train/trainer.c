@@ -80,9 +80,9 @@ gt_status gt_trainer_micro(gt_trainer *t, int number, const gt_sample *const *sa
     gt_micro_result r = {0};
     memset(t->grad, 0, count * sizeof *t->grad);
     const gt_forward_options o = {.targets_only = true, .dropout = true, .epoch = epoch};
-    GT_TRY(run_samples(t->m, t->pass, t->pass_tokens, sample, samples, &o, t->grad, &r));
+    GT_TRY(run_samples(t->model, t->pass, t->pass_tokens, sample, samples, &o, t->grad, &r));
     int bad = !isfinite(r.loss);
-    GT_TRY(t->m->k->fix_add(&t->m->x, w->sum, t->grad, count, w->shift, &bad));
+    GT_TRY(t->model->k->fix_add(&t->model->x, w->sum, t->grad, count, w->shift, &bad));
     int64_t *n = w->sum + count;
     if (!bad) n[GT_SUM_LOSS] += llround(r.loss * GT_LOSS_SCALE);
     n[GT_SUM_SUPERVISED] += r.targets;
@@ -111,11 +111,11 @@ gt_status gt_trainer_update(gt_trainer *t, gt_comm *comm, double learning_rate, 
                                .learning_rate = learning_rate,
                                .supervised = w->supervised,
                                .tokens = (uint64_t)n[GT_SUM_TOKENS]};
-    GT_TRY(t->m->k->fix_get(&t->m->x, t->grad, t->total, count, ldexp(1.0, -w->shift) / (double)w->supervised));
-    GT_TRY(gt_optim_grad_norm(t->lora, t->m->k, &t->m->x, t->grad, &result->grad_norm));
+    GT_TRY(t->model->k->fix_get(&t->model->x, t->grad, t->total, count, ldexp(1.0, -w->shift) / (double)w->supervised));
+    GT_TRY(gt_optim_grad_norm(t->lora, t->model->k, &t->model->x, t->grad, &result->grad_norm));
     if (n[GT_SUM_BAD] != 0 || !isfinite(result->grad_norm)) {
         result->skipped = true;
         return GT_OK;
     }
-    return gt_optim_step(&t->optim, t->lora, t->m->k, &t->m->x, t->grad, result->grad_norm, learning_rate);
+    return gt_optim_step(&t->optim, t->lora, t->model->k, &t->model->x, t->grad, result->grad_norm, learning_rate);
 }

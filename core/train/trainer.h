@@ -31,9 +31,9 @@ typedef struct {
 } gt_window;
 
 typedef struct gt_trainer {
-    gt_model *m;   /* borrowed; m->lora == lora */
-    gt_lora *lora; /* borrowed */
-    gt_pass *pass; /* borrowed, a training pass */
+    gt_model *model; /* borrowed; model->lora == lora */
+    gt_lora *lora;   /* borrowed */
+    gt_pass *pass;   /* borrowed, a training pass */
     gt_optim optim;
     float *grad;    /* [count] f32: one micro-batch, then the mean */
     int64_t *total; /* [count + GT_SUM_COUNT]: the ranks' sum, apart from window.sum so that an interrupted

@@ -343,7 +343,7 @@ static void five_qlora_steps_equal_the_reference(void **state)
               &(gt_pass_options){
                   .max_tokens = 1024, .max_documents = 4, .head_rows = 64, .training = true, .keep = GT_KEEP_ALL},
               1024);
-    t.m = run.m;
+    t.model = run.m;
     t.pass = &run.pass;
     rows *r = calloc(1, sizeof *r);
     each_line("270m/train_data.jsonl", ROWS, take_row, r);

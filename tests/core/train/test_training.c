@@ -175,7 +175,7 @@ static void train(const char *variant, const char *name, gt_backend backend, gt_
                   .max_tokens = 2 * LONGEST, .max_documents = 2, .head_rows = 16, .training = true, .keep = keep},
               64);
     assert_ok(gt_lora_refresh(&s.lora, run.m->k, &run.m->x));
-    t.m = run.m;
+    t.model = run.m;
     t.pass = &run.pass;
     gt_arena plan, arena;
     gt_arena_measure(&plan);
