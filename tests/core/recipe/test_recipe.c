@@ -494,6 +494,19 @@ static void intervals_and_warmup_follow_the_trainer(void **state)
     assert_int_equal(gt_recipe_warmup(&r, 100), 0);
 }
 
+static void a_word_means_what_the_recipes_key_says(void **state)
+{
+    (void)state;
+    assert_int_equal(gt_recipe_choice("base_dtype", "nf4"), GT_BASE_NF4);
+    assert_int_equal(gt_recipe_choice("base_dtype", "bfloat16"), GT_BASE_BF16);
+    assert_int_equal(gt_recipe_choice("compute_dtype", "float32"), GT_COMPUTE_F32);
+    assert_int_equal(gt_recipe_choice("gradient_checkpointing", "none"), GT_CKPT_NONE);
+    assert_int_equal(gt_recipe_choice("gradient_checkpointing", "true"), -1); /* a literal, no word */
+    assert_int_equal(gt_recipe_choice("base_dtype", "int8"), -1);
+    assert_int_equal(gt_recipe_choice("lora_r", "16"), -1);
+    assert_int_equal(gt_recipe_choice("no_such_key", "nf4"), -1);
+}
+
 static void a_file_that_is_absent_or_huge_is_refused(void **state)
 {
     (void)state;
@@ -554,6 +567,7 @@ int main(void)
         cmocka_unit_test(every_key_given_its_own_default_changes_nothing),
         cmocka_unit_test(a_resume_tells_what_changed),
         cmocka_unit_test(intervals_and_warmup_follow_the_trainer),
+        cmocka_unit_test(a_word_means_what_the_recipes_key_says),
         cmocka_unit_test(a_file_that_is_absent_or_huge_is_refused),
         cmocka_unit_test(the_documentation_holds_the_table),
     };

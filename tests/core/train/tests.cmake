@@ -1,5 +1,6 @@
 gt_test(test_training.c TIMEOUT 300)
 gt_test(test_270m.c SPLIT TIMEOUT 900 LABELS model270m)
+gt_test(test_train_memory.c)
 gt_test(test_metrics.c)
 gt_script_test(test_tfevents.py)
 set_property(TEST test_tfevents APPEND PROPERTY ENVIRONMENT "GT_TEST_METRICS=$<TARGET_FILE:test_metrics>")
