@@ -130,8 +130,6 @@ typedef struct gt_recipe {
     gt_string_list warnings; /* sentences for the user, in order: keys without effect here */
 } gt_recipe;
 
-/* The table of keys. */
-
 typedef enum { GT_KEY_APPLIES, GT_KEY_ALIAS, GT_KEY_NO_EFFECT, GT_KEY_REFUSED } gt_key_status;
 typedef enum {
     GT_KEY_BOOL,
@@ -198,8 +196,6 @@ const char *gt_recipe_key_nearest(const char *name);
 /* Appends the table as Markdown: docs/recipe.md is checked against it. */
 void gt_recipe_keys_markdown(gt_text *out);
 
-/* Reading. */
-
 /* One value from the command line. It outranks the file's. */
 typedef struct {
     const char *key, *value; /* value is JSON or, if it is none, a string */
@@ -221,8 +217,6 @@ void gt_recipe_free(gt_recipe *r); /* NULL and zeroed structs are fine */
 /* What `train` needs beyond a well-formed recipe: model_name_or_path and train_files. GT_ERR_CONFIG. */
 gt_status gt_recipe_check_train(const gt_recipe *r, const char *where);
 
-/* Using. */
-
 /* Steps between two events from a *_steps value: itself, or, below 1, that part of all steps rounded up; at least 1. */
 int64_t gt_recipe_every(double value, int64_t total_steps);
 
@@ -231,8 +225,6 @@ int64_t gt_recipe_warmup(const gt_recipe *r, int64_t total_steps);
 
 /* What the recipe says of its adapter. Pointers stay the recipe's. */
 gt_lora_config gt_recipe_lora(const gt_recipe *r);
-
-/* Keeping. */
 
 /* The whole recipe as one JSON object with sorted keys, every value spelled out: parsing it gives an equal recipe.
  * Text is malloc'ed into *out (caller frees). GT_ERR_NOMEM. */

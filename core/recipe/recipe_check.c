@@ -1,4 +1,5 @@
-/* recipe_check.c - what one key says about another: values that follow, and contradictions. */
+/* recipe_check.c - what one key says about another: values that follow, and contradictions. Where two keys say the same
+ * thing, the command line's outranks the file's; two of one source must agree, and a default never contradicts. */
 #include "recipe_table.h"
 
 #include <math.h>

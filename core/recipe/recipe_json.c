@@ -1,4 +1,6 @@
-/* recipe_json.c - a recipe as canonical text, and the difference between two. */
+/* recipe_json.c - a recipe as canonical text, and the difference between two. Two recipes are the same where their
+ * texts are, so what a resume compares is what it shows; defaults are spelled out, since another version may have
+ * others. */
 #include "recipe_table.h"
 
 #include <stdio.h>

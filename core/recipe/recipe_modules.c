@@ -1,5 +1,6 @@
 /* recipe_modules.c - the values of a recipe that pick modules: targets and exclusions, layers, and what patterns set
- * for some of them. Stored, printed, released, and handed on as a gt_lora_config. */
+ * for some of them. Stored, printed, released, and handed on as a gt_lora_config. A pattern that cannot be read is
+ * refused here, at its key; whether it matches anything is known when the model is open. */
 #include "lora_targets.h"
 #include "name_regex.h"
 #include "recipe_table.h"

@@ -22,8 +22,7 @@ typedef struct {
 
 /* Opens the record of a run in an existing folder. resumed_step: optimizer steps that the state in hand has done; lines
  * of later steps are dropped (they will be made again), and so is a line that a crash cut off. -1, a run that begins:
- * all are dropped.
- * tensorboard: write event files too. GT_ERR_IO. */
+ * all are dropped. tensorboard: write event files too. GT_ERR_IO. */
 gt_status gt_metrics_open(gt_metrics **out, const char *folder, int64_t resumed_step, bool tensorboard);
 
 /* Appends one line and waits until it is on the disk. count <= 32. GT_ERR_IO: nothing, or a cut-off line that the next

@@ -3,7 +3,7 @@
 #include "log.h"
 #include "memory_use.h"
 #include "metrics.h"
-#include "progress.h"
+#include "train_line.h"
 
 #include <math.h>
 #include <stdio.h>
