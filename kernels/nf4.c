@@ -127,16 +127,12 @@ void gt_nf4_nest(uint8_t *absmax8, float *absmax2, const float *absmax, size_t n
     }
 }
 
-void gt_nf4_scales(float *scale, const gt_matrix *m, size_t first, size_t count)
+/* The scale of a block, of either level. */
+static float scale_of(const gt_matrix *m, size_t block)
 {
-    if (m->absmax) {
-        memcpy(scale, m->absmax + first, count * sizeof *scale);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const float product = m->code2[m->absmax8[first + i]] * m->absmax2[(first + i) / (size_t)m->block2];
-        scale[i] = product + m->offset; /* two roundings: -ffp-contract=off */
-    }
+    if (m->absmax) return m->absmax[block];
+    const float product = m->code2[m->absmax8[block]] * m->absmax2[block / (size_t)m->block2];
+    return product + m->offset; /* two roundings: -ffp-contract=off */
 }
 
 static float rounded(float v, gt_dtype to)
@@ -152,7 +148,7 @@ void gt_nf4_dequantize(float *out, const gt_matrix *m, size_t begin, size_t n)
     const size_t block = (size_t)m->block;
     float scale = 0.0f;
     for (size_t e = begin; e < begin + n; e++) {
-        if (e == begin || e % block == 0) gt_nf4_scales(&scale, m, e / block, 1);
+        if (e == begin || e % block == 0) scale = scale_of(m, e / block);
         const int code = e & 1 ? codes[e / 2] & 15 : codes[e / 2] >> 4;
         out[e - begin] = rounded(m->code[code] * scale, m->round_to);
     }

@@ -46,9 +46,6 @@ float gt_nf4_offset(const float *absmax, size_t nb);
 void gt_nf4_nest(uint8_t *absmax8, float *absmax2, const float *absmax, size_t nb, float offset,
                  const float code2[256]);
 
-/* The scales of blocks [first, first + count) of an NF4/FP4 matrix, either level, in f32: scale [count]. */
-void gt_nf4_scales(float *scale, const gt_matrix *m, size_t first, size_t count);
-
 /* Elements [begin, begin + n) of the flattened NF4/FP4 matrix, rounded to m->round_to and widened to f32: out [n]. */
 void gt_nf4_dequantize(float *out, const gt_matrix *m, size_t begin, size_t n);
 

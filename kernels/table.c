@@ -27,7 +27,7 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
     const gt_kernels *k = f->table(act);
     if (!k)
         return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32",
-                       f->name, gt_dtype_name(act));
+                       names[f->id], gt_dtype_name(act));
     *out = k;
     return GT_OK;
 }
@@ -35,7 +35,7 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
 int gt_kernels_path(gt_backend backend, const char **name)
 {
     const gt_backend_filling *f = offered[resolved(backend)];
-    *name = f ? f->name : "?";
+    *name = f ? names[f->id] : "?";
     return f && f->path ? f->path(name) : 0;
 }
 

@@ -98,7 +98,6 @@ typedef enum { GT_BACKEND_AUTO, GT_BACKEND_CPU, GT_BACKEND_REF, GT_BACKEND_COUNT
  * it can be held to: numbered upwards from 0, each with all that the ones below it have. */
 typedef struct {
     gt_backend id;                            /* not AUTO */
-    const char *name;                         /* "ref", "cpu": as its tables say */
     const gt_kernels *(*table)(gt_dtype act); /* for the path in use; NULL: none for that dtype */
     int (*path)(const char **name);           /* the path in use and its name; NULL: there is only one */
     void (*lower)(int path);                  /* to a lower path, before the first operation; NULL with path */

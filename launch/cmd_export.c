@@ -29,7 +29,7 @@ static gt_status run(const gt_export_options *o, int threads)
 {
     gt_pool *pool;
     gt_text report = {0};
-    GT_TRY(gt_pool_create(&pool, threads ? threads : gt_pool_default_threads()));
+    GT_TRY(gt_pool_create(&pool, gt_pool_threads_for(threads)));
     gt_status st = gt_export(o, pool, &report);
     gt_pool_destroy(pool);
     if (st == GT_OK && report.data) fputs(report.data, stdout);

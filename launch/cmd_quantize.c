@@ -29,7 +29,7 @@ static gt_status run(const gt_quantize_options *o, int threads)
     gt_pool *pool = NULL;
     gt_text report = {0};
     GT_TRY(gt_comm_create(&c, 1800));
-    gt_status st = gt_comm_agree(c, gt_pool_create(&pool, threads ? threads : gt_pool_default_threads()));
+    gt_status st = gt_comm_agree(c, gt_pool_create(&pool, gt_pool_threads_for(threads)));
     if (st == GT_OK) st = gt_quantize(o, c, pool, &report);
     gt_pool_destroy(pool);
     if (st == GT_OK && report.data) fputs(report.data, stdout);

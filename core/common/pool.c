@@ -76,9 +76,10 @@ static void *worker_main(void *arg)
     }
 }
 
-int gt_pool_default_threads(void)
+int gt_pool_threads_for(int asked)
 {
     cpu_set_t set;
+    if (asked > 0) return asked;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? n : 1;

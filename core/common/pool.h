@@ -7,8 +7,9 @@
 
 typedef struct gt_pool gt_pool;
 
-/* The CPUs this process may run on (its affinity mask), at least 1. */
-int gt_pool_default_threads(void);
+/* How many threads to take where `asked` were asked for: so many, or with 0 the CPUs this process may run on (its
+ * affinity mask), at least 1. */
+int gt_pool_threads_for(int asked);
 
 /* A pool of `threads` workers, the caller of gt_pool_run being worker 0. 1 <= threads <= 1024.
  * Release with gt_pool_destroy (NULL is fine). GT_ERR_NOMEM, GT_ERR_ARG. */

@@ -141,7 +141,7 @@ gt_status gt_inspect_verify(gt_text *out, const char *model)
     gt_weights *w;
     gt_pool *pool = NULL;
     GT_TRY(gt_weights_open(&w, model));
-    gt_status st = w->packed ? gt_pool_create(&pool, gt_pool_default_threads()) : GT_OK;
+    gt_status st = w->packed ? gt_pool_create(&pool, gt_pool_threads_for(0)) : GT_OK;
     if (st == GT_OK && w->packed) st = gt_gtq_verify(w->packed->file, pool);
     if (st == GT_OK)
         gt_text_addf(out, "  verified     %s\n", w->packed ? "every digest" : "nothing: it holds no digests");

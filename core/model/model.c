@@ -32,17 +32,12 @@ static void carve(void *context, gt_arena *a)
     m->x.scratch = gt_arena_push(a, (size_t)c->threads, m->x.scratch_stride, "kernels.scratch");
 }
 
-static int threads_of(const gt_model_options *o)
-{
-    return o->threads > 0 ? o->threads : gt_pool_default_threads();
-}
-
 gt_status gt_model_plan(gt_arena *plan, const gt_weights *w, const gt_model_options *o)
 {
     gt_model probe;
     memset(&probe, 0, sizeof probe);
     GT_TRY(gt_kernels_get(&probe.k, o->backend, o->act));
-    carve(&(carving){&probe, w, o, threads_of(o)}, plan);
+    carve(&(carving){&probe, w, o, gt_pool_threads_for(o->threads)}, plan);
     return GT_OK;
 }
 
@@ -64,7 +59,7 @@ gt_status gt_model_create(gt_model **out, const gt_weights *w, const gt_model_op
                        o->positions, c->max_position_embeddings);
     gt_model *m = calloc(1, sizeof *m);
     if (!m) return GT_FAIL(GT_ERR_NOMEM, "no memory for a model");
-    const int threads = threads_of(o);
+    const int threads = gt_pool_threads_for(o->threads);
     gt_status st;
     GT_TRY_TO(st, gt_kernels_get(&m->k, o->backend, o->act), fail);
     GT_TRY_TO(st, gt_arena_build(&m->arena, carve, &(carving){m, w, o, threads}), fail);

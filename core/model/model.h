@@ -26,7 +26,7 @@ typedef struct gt_model {
 typedef struct {
     gt_backend backend;
     gt_dtype act;
-    int threads;    /* 0: gt_pool_default_threads() */
+    int threads;    /* 0: gt_pool_threads_for(0) */
     int positions;  /* longest document + what may be generated */
     int lora_rank;  /* largest rank an adapter will have; 0: none */
     int max_tokens; /* largest pass: sizes kernel scratch */

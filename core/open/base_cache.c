@@ -120,7 +120,7 @@ static gt_status all_see(gt_comm *comm, const char *path, bool *there)
 static gt_status pack(const char *path, const gt_weights *source, bool double_quant, int threads, gt_comm *comm)
 {
     gt_pool *pool = NULL;
-    gt_status st = gt_pool_create(&pool, threads > 0 ? threads : gt_pool_default_threads());
+    gt_status st = gt_pool_create(&pool, gt_pool_threads_for(threads));
     st = gt_comm_agree(comm, st);
     if (st == GT_OK) {
         if (!comm || comm->rank == 0) sweep(path);

@@ -12,7 +12,7 @@ static void say_model(const gt_train_run *run)
     const gt_weights *base = run->inputs.base;
     const gt_lora *lora = &run->engine.lora;
     const int ranks = run->comm->size;
-    const int threads = run->options->threads > 0 ? run->options->threads : gt_pool_default_threads();
+    const int threads = gt_pool_threads_for(run->options->threads);
     gt_log(GT_INFO, "train", "model: %s (%s), %d layers, hidden %d, vocabulary %d", base->path, base->source,
            base->config.num_hidden_layers, base->config.hidden_size, base->config.vocab_size);
     gt_log(GT_INFO, "train", "compute: %s, %d rank%s x %d thread%s", run->record.numerics, ranks, ranks == 1 ? "" : "s",

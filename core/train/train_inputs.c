@@ -23,7 +23,7 @@ static gt_status open_base(gt_train_run *run)
 static gt_status verify_base(const gt_train_run *run)
 {
     const gt_weights *base = run->inputs.base;
-    const int threads = run->options->threads > 0 ? run->options->threads : gt_pool_default_threads();
+    const int threads = gt_pool_threads_for(run->options->threads);
     if (!base->packed) return GT_OK;
     gt_pool *pool = NULL;
     gt_status st = gt_pool_create(&pool, threads);

@@ -124,7 +124,7 @@ gt_status gt_weights_identity(const gt_weights *w, char hex[65])
     gt_pool *pool = NULL;
     j.digest = calloc((size_t)j.tasks, 32);
     if (!j.digest) return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %d digests", w->path, j.tasks);
-    gt_status st = gt_pool_create(&pool, gt_pool_default_threads());
+    gt_status st = gt_pool_create(&pool, gt_pool_threads_for(0));
     if (st == GT_OK) {
         gt_pool_run(pool, j.tasks, hash_one, &j);
         gt_weights_identity_of(hex, w, j.digest);

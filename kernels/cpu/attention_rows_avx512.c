@@ -1,3 +1,5 @@
+/* Attention's rows sixteen columns at a time, columns that a row does not see masked. Sums are kept in 16 lanes and exp
+ * is our own (exp_avx512.h), so the last bits differ from attention_rows_plain.c's: part of the path. */
 #include "attention_rows.h"
 
 #include "checked.h"

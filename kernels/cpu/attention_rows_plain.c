@@ -1,3 +1,5 @@
+/* The definition of attention's rows (attention_rows.h) without vectors, which AVX2 machines run too. Sums go from left
+ * to right; exp is the C library's. */
 #include "attention_rows.h"
 
 #include "checked.h"

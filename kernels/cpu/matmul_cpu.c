@@ -5,6 +5,7 @@
  * right operand fits in the caches, as wide as the result: dense results take the library's faster kernels.
  * Weights that the decoder wrote in the library's order need no copy: their tiles are as wide as the result and as low
  * as keeps their rows in the caches. */
+#include "arena.h"
 #include "checked.h"
 #include "cpu_kernels.h"
 #include "onednn.h"
@@ -38,10 +39,29 @@ typedef struct {
     gt_task_error error;
 } product;
 
+/* What a tile that is made in pieces needs, the largest of them. */
+typedef struct {
+    void *onednn;
+    float *sum;   /* [rows, cols] */
+    float *a, *b; /* widened operands of a piece */
+} scratch;
+
+static scratch carve(gt_cursor *c)
+{
+    const size_t rows = ROWS > SUM_COLS ? ROWS : SUM_COLS;
+    scratch s;
+    s.onednn = gt_cursor_take(c, 1, GT_ONEDNN_SCRATCH);
+    s.sum = gt_cursor_take(c, rows * COLS, sizeof *s.sum);
+    s.a = gt_cursor_take(c, rows * WIDEN_DEPTH, sizeof *s.a);
+    s.b = gt_cursor_take(c, (size_t)COLS * WIDEN_DEPTH, sizeof *s.b);
+    return s;
+}
+
 size_t gt_gemm_scratch_cpu(void)
 {
-    const size_t tile = ROWS > SUM_COLS ? ROWS : SUM_COLS;
-    return GT_ONEDNN_SCRATCH + sizeof(float) * (tile * COLS + (tile + COLS) * WIDEN_DEPTH);
+    gt_cursor c = {0};
+    carve(&c);
+    return c.used;
 }
 
 /* Where tile i of `tiles` begins: whole units, shared out as evenly as they go. */
@@ -123,12 +143,10 @@ static int piece(int left)
 }
 
 static gt_status tile_in_pieces(const product *p, const char *a, const char *b, void *c, int rows, int cols,
-                                char *scratch)
+                                const scratch *s)
 {
     const gt_gemm *g = p->g;
     const size_t es = (size_t)(p->act == GT_BF16 ? 2 : 4);
-    float *sum = (float *)(scratch + GT_ONEDNN_SCRATCH);
-    float *wide_a = sum + (size_t)rows * cols;
     const bool direct = !p->widen && g->c_dtype == GT_F32;
     gt_onednn_product q = {.m = rows,
                            .n = cols,
@@ -150,22 +168,21 @@ static gt_status tile_in_pieces(const product *p, const char *a, const char *b, 
         const char *ak = a + (size_t)k0 * es * (size_t)(g->ta ? g->lda : 1);
         const char *bk = b + (size_t)k0 * es * (size_t)(g->tb ? 1 : g->ldb);
         if (p->widen) {
-            float *wide_b = wide_a + (size_t)rows * q.k;
             const int a_rows = g->ta ? q.k : rows, b_rows = g->tb ? cols : q.k;
             q.lda = g->ta ? rows : q.k;
             q.ldb = g->tb ? q.k : cols;
-            widen_rows(wide_a, (const uint16_t *)ak, g->lda, a_rows, (int)q.lda);
-            widen_rows(wide_b, (const uint16_t *)bk, g->ldb, b_rows, (int)q.ldb);
-            ak = (const char *)wide_a;
-            bk = (const char *)wide_b;
+            widen_rows(s->a, (const uint16_t *)ak, g->lda, a_rows, (int)q.lda);
+            widen_rows(s->b, (const uint16_t *)bk, g->ldb, b_rows, (int)q.ldb);
+            ak = (const char *)s->a;
+            bk = (const char *)s->b;
         }
-        GT_TRY(gt_onednn_run(&q, ak, bk, direct ? c : sum, scratch));
+        GT_TRY(gt_onednn_run(&q, ak, bk, direct ? c : s->sum, s->onednn));
     }
-    if (!direct) store(p, c, sum, rows, cols);
+    if (!direct) store(p, c, s->sum, rows, cols);
     return GT_OK;
 }
 
-static gt_status tile(const product *p, int i, int j, char *scratch)
+static gt_status tile(const product *p, int i, int j, const scratch *s)
 {
     const gt_gemm *g = p->g;
     const int m0 = cut(g->m, p->unit_m, p->tiles_m, i), rows = cut(g->m, p->unit_m, p->tiles_m, i + 1) - m0;
@@ -175,7 +192,7 @@ static gt_status tile(const product *p, int i, int j, char *scratch)
     const char *a = (const char *)g->a + es * (g->ta ? m0 : m0 * g->lda);
     const char *b = (const char *)g->b + es * (p->packed ? (ptrdiff_t)n0 * g->k : g->tb ? n0 * g->ldb : n0);
     char *c = (char *)g->c + cs * (m0 * g->ldc + n0);
-    if (p->widen || g->ta) return tile_in_pieces(p, a, b, c, rows, cols, scratch);
+    if (p->widen || g->ta) return tile_in_pieces(p, a, b, c, rows, cols, s);
     const gt_onednn_product q = {.m = rows,
                                  .n = cols,
                                  .k = g->k,
@@ -188,13 +205,14 @@ static gt_status tile(const product *p, int i, int j, char *scratch)
                                  .beta = g->beta,
                                  .ab = p->act,
                                  .c = g->c_dtype};
-    return gt_onednn_run(&q, a, b, c, scratch);
+    return gt_onednn_run(&q, a, b, c, s->onednn);
 }
 
 static void run_tile(void *context, int task, int worker)
 {
     product *p = context;
-    gt_task_note(&p->error, tile(p, task % p->tiles_m, task / p->tiles_m, gt_exec_scratch(p->x, worker)));
+    const scratch s = carve(&(gt_cursor){.base = gt_exec_scratch(p->x, worker)});
+    gt_task_note(&p->error, tile(p, task % p->tiles_m, task / p->tiles_m, &s));
 }
 
 static void clear(const gt_gemm *g)

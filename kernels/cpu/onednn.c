@@ -136,9 +136,9 @@ bool gt_onednn_blocks(void)
     return cache.blocks;
 }
 
-const char *gt_onednn_isa(void)
+/* The instruction set the library settled on, for words. */
+static const char *isa_name(void)
 {
-    pthread_once(&cache.once, start);
     switch (dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_sse41:
         return "sse41";
@@ -323,7 +323,7 @@ static gt_status refuse(const product_key *k, dnnl_status_t s)
         GT_ERR_DEVICE,
         "oneDNN (%s) fails with status %d on the product C[%d,%d] = A B, k = %d, operands %s, result %s, strides "
         "%lld %lld %lld%s%s; run with --backend ref",
-        gt_onednn_isa(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
+        isa_name(), (int)s, k->m, k->n, k->k, gt_dtype_name((gt_dtype)k->ab), gt_dtype_name((gt_dtype)k->c),
         (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->ta ? ", A transposed" : "",
         k->b_kind == BLOCKED ? ", B in blocks"
         : k->b_kind          ? ", B transposed"

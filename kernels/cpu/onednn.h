@@ -33,9 +33,6 @@ bool gt_onednn_bf16(void);
  * [n/64][k/32][32/2][64][2]. */
 bool gt_onednn_blocks(void);
 
-/* The instruction set oneDNN uses, e.g. "avx512_core_bf16"; static string. */
-const char *gt_onednn_isa(void);
-
 /* GT_ERR_DEVICE: the library refuses the product or fails; the message holds its shape. */
 gt_status gt_onednn_run(const gt_onednn_product *p, const void *a, const void *b, void *c, void *scratch);
 

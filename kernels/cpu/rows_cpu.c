@@ -1,3 +1,4 @@
+/* Which loops the path in use has. AMX adds nothing for rows: it takes those of AVX512_BF16. */
 #include "cpu_path.h"
 #include "row_loops.h"
 

@@ -90,5 +90,4 @@ static void lower(int to)
     gt_cpu_path_lower((gt_cpu_path)to);
 }
 
-const gt_backend_filling gt_backend_cpu = {
-    .id = GT_BACKEND_CPU, .name = "cpu", .table = table, .path = path, .lower = lower};
+const gt_backend_filling gt_backend_cpu = {.id = GT_BACKEND_CPU, .table = table, .path = path, .lower = lower};

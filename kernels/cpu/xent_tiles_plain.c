@@ -1,3 +1,4 @@
+/* The head's tiles without vectors, which AVX2 machines run too. */
 #include "xent_tiles.h"
 
 #include <math.h>

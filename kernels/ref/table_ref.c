@@ -61,4 +61,4 @@ static const gt_kernels *table(gt_dtype act)
     }
 }
 
-const gt_backend_filling gt_backend_ref = {.id = GT_BACKEND_REF, .name = "ref", .table = table};
+const gt_backend_filling gt_backend_ref = {.id = GT_BACKEND_REF, .table = table};

@@ -536,7 +536,7 @@ int main(int argc, char **argv)
 {
     gt_backends_offer();
     const char *what = argc > 1 && argv[1][0] != '-' ? argv[1] : "all", *results = NULL;
-    int threads = gt_pool_default_threads(), tokens = 0;
+    int threads = gt_pool_threads_for(0), tokens = 0;
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--threads") == 0) threads = atoi(argv[i + 1]);
         if (strcmp(argv[i], "--tokens") == 0) tokens = atoi(argv[i + 1]);

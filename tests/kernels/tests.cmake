@@ -12,6 +12,7 @@ gt_test(test_reference.c LINK gt_kernels_ref gt_kernels_cpu)
 gt_test(test_cpu_path.c LINK gt_kernels_ref gt_kernels_cpu)
 gt_test(test_table.c LINK gt_kernels_ref gt_kernels_cpu)
 gt_script_test(test_backends_apart.sh)
+gt_script_test(test_platform.sh)
 # Not gt_test: that program has every backend, and this one must have none.
 add_executable(test_unoffered ${CMAKE_CURRENT_LIST_DIR}/test_unoffered.c ${GT_SANITIZE_SOURCE})
 target_include_directories(test_unoffered PRIVATE util)

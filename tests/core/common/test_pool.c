@@ -3,6 +3,7 @@
 
 #include "pool.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,7 +78,22 @@ static void thread_counts_out_of_range_are_refused(void **state)
     gt_pool *p;
     assert_fails(gt_pool_create(&p, 0), GT_ERR_ARG, "1 to 1024");
     assert_fails(gt_pool_create(&p, 1025), GT_ERR_ARG, "1 to 1024");
-    assert_true(gt_pool_default_threads() >= 1);
+}
+
+static void as_many_threads_as_asked_for_or_as_there_are_cpus(void **state)
+{
+    (void)state;
+    assert_int_equal(gt_pool_threads_for(3), 3);
+    cpu_set_t mine, one;
+    assert_int_equal(sched_getaffinity(0, sizeof mine, &mine), 0);
+    assert_int_equal(gt_pool_threads_for(0), CPU_COUNT(&mine));
+    int first = 0;
+    while (!CPU_ISSET(first, &mine)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(gt_pool_threads_for(0), 1);
+    assert_int_equal(sched_setaffinity(0, sizeof mine, &mine), 0);
 }
 
 int main(void)
@@ -87,6 +103,7 @@ int main(void)
         cmocka_unit_test(runs_follow_each_other_without_loss_also_after_a_pause),
         cmocka_unit_test(no_pool_means_the_caller_in_order),
         cmocka_unit_test(thread_counts_out_of_range_are_refused),
+        cmocka_unit_test(as_many_threads_as_asked_for_or_as_there_are_cpus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
