@@ -106,7 +106,7 @@ static gt_status accumulate(const gt_attn_plan *p, const gt_attn_tile *t, const 
     if (first)
         memcpy(out, s->tail, n * sizeof *out);
     else
-        p->rows->add(out, s->tail, (int)n);
+        gt_rows_current()->add(out, s->tail, n);
     return GT_OK;
 }
 
@@ -214,6 +214,7 @@ static void reduce_rows(void *context, int task, int worker)
     (void)worker;
     const backward *b = context;
     const gt_attn_plan *p = &b->plan;
+    const gt_rows *rows = gt_rows_current();
     int span, head, block;
     gt_attn_locate(p, row_blocks, task, &span, &head, &block);
     const gt_attn_span *s = &p->a->span[span];
@@ -222,10 +223,10 @@ static void reduce_rows(void *context, int task, int worker)
     for (int which = 0; which < 2; which++) {
         float *sums = partial(b, span, head, 0) + ((size_t)which * (size_t)s->q_len + (size_t)first) * d;
         char *out = which == 0 ? b->g->dk : b->g->dv;
-        for (int i = 1; i < parts; i++) p->rows->add(sums, sums + (size_t)i * next, (last - first) * (int)d);
+        for (int i = 1; i < parts; i++) rows->add(sums, sums + (size_t)i * next, (size_t)(last - first) * d);
         for (int row = first; row < last; row++, sums += d) {
             const ptrdiff_t to = (s->q_begin + (ptrdiff_t)row) * s->kv.stride + (ptrdiff_t)head * (ptrdiff_t)d;
-            gt_rows_current()->cast(out + to * (ptrdiff_t)p->act_bytes, p->act, sums, GT_F32, d);
+            rows->cast(out + to * (ptrdiff_t)p->act_bytes, p->act, sums, GT_F32, d);
         }
     }
 }

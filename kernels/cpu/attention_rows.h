@@ -25,9 +25,8 @@ typedef struct {
     /* From raw products s and dp [rows, len] f32:  P = exp(round(round(s) * scale) - lse[r]) where visible, else 0;
      * s = round(P);  ds = round(scale * P * (dp - delta[r])), stored as s is. */
     void (*gradient)(const gt_score_block *b, void *ds, const float *dp, const float *lse, const float *delta);
-    /* sum_i a[i] b[i], float32 when wide, else bf16; and y[i] += x[i]. */
+    /* sum_i a[i] b[i], float32 when wide, else bf16. */
     float (*dot)(const void *a, const void *b, bool wide, int n);
-    void (*add)(float *y, const float *x, int n);
 } gt_attention_rows;
 
 extern const gt_attention_rows gt_attention_rows_plain, gt_attention_rows_avx512;

@@ -186,13 +186,4 @@ static float dot(const void *a, const void *b, bool wide, int n)
     return wide ? dot_as(a, b, true, n) : dot_as(a, b, false, n);
 }
 
-static void add(float *y, const float *x, int n)
-{
-    for (int i = 0; i < n; i += 16) {
-        const __mmask16 on = first_lanes(n - i);
-        _mm512_mask_storeu_ps(y + i, on,
-                              _mm512_add_ps(_mm512_maskz_loadu_ps(on, y + i), _mm512_maskz_loadu_ps(on, x + i)));
-    }
-}
-
-const gt_attention_rows gt_attention_rows_avx512 = {scale_max, exp_sum, probability, gradient, dot, add};
+const gt_attention_rows gt_attention_rows_avx512 = {scale_max, exp_sum, probability, gradient, dot};

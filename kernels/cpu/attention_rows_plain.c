@@ -96,9 +96,4 @@ static float dot(const void *a, const void *b, bool wide, int n)
     return sum;
 }
 
-static void add(float *y, const float *x, int n)
-{
-    for (int i = 0; i < n; i++) y[i] += x[i];
-}
-
-const gt_attention_rows gt_attention_rows_plain = {scale_max, exp_sum, probability, gradient, dot, add};
+const gt_attention_rows gt_attention_rows_plain = {scale_max, exp_sum, probability, gradient, dot};

@@ -72,27 +72,25 @@ gt_status gt_gather_rows_cpu_bf16(gt_exec *x, void *y, const void *in, const int
 }
 
 typedef struct {
+    const gt_rows *rows;
     float *dst;
     const float *src;
     const int32_t *row;
-    int cols;
+    size_t cols;
 } scatter_job;
 
 static void scatter_range(const void *context, size_t begin, size_t end)
 {
     const scatter_job *j = context;
-    for (size_t i = begin; i < end; i++) {
-        float *dst = j->dst + (ptrdiff_t)j->row[i] * j->cols;
-        const float *src = j->src + (ptrdiff_t)i * j->cols;
-        for (int c = 0; c < j->cols; c++) dst[c] += src[c];
-    }
+    for (size_t i = begin; i < end; i++)
+        j->rows->add(j->dst + (size_t)j->row[i] * j->cols, j->src + i * j->cols, j->cols);
 }
 
 gt_status gt_scatter_rows_cpu(gt_exec *x, float *dst, int dst_rows, const float *src, const int32_t *row, int n,
                               int cols)
 {
     GT_TRY(gt_scatter_check(row, n, dst_rows));
-    scatter_job j = {dst, src, row, cols};
+    scatter_job j = {gt_rows_current(), dst, src, row, (size_t)cols};
     gt_spread(x, (size_t)n, gt_spread_rows(cols), scatter_range, &j);
     return GT_OK;
 }

@@ -1,5 +1,5 @@
-/* elementwise_rows.h - casts, scaling, dropout, the optimizer and exact sums over a run of elements; included by
- * rows_<path>.c. All bound by memory: the loops are plain, the compiler vectorizes those written in scalars. */
+/* elementwise_rows.h - casts, scaling, adding, dropout, the optimizer and exact sums over a run of elements; included
+ * by rows_<path>.c. All bound by memory: the loops are plain, the compiler vectorizes those written in scalars. */
 #ifndef GT_ELEMENTWISE_ROWS_H
 #define GT_ELEMENTWISE_ROWS_H
 
@@ -40,6 +40,14 @@ static void scale_bf16(void *y, float factor, size_t n)
 {
     for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i += LANES)
         v_store_left(GT_BF16, y, i, (ptrdiff_t)n - i, v_load_left(GT_BF16, y, i, (ptrdiff_t)n - i) * factor);
+}
+
+static void add_run(float *y, const float *x, size_t n)
+{
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)n; i += LANES) {
+        ptrdiff_t left = (ptrdiff_t)n - i;
+        v_store_left(GT_F32, y, i, left, v_load_left(GT_F32, y, i, left) + v_load_left(GT_F32, x, i, left));
+    }
 }
 
 /* v where element (row, col + lane) is kept, else 0. counter holds golden (col + lane + 1) of the first and the second

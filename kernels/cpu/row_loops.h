@@ -47,6 +47,7 @@ typedef struct {
     void (*dropout)(const gt_dropout_row *r);
     void (*cast)(void *y, gt_dtype y_dtype, const void *in, gt_dtype in_dtype, size_t n);
     void (*scale[2])(void *y, float factor, size_t n); /* y = round(y * factor) */
+    void (*add)(float *y, const float *x, size_t n);   /* y += x */
     /* out [count] act = elements [first, first + count) of m; whole blocks of GGUF formats */
     void (*decode[2])(void *out, const gt_matrix *m, size_t first, size_t count);
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n, const gt_adamw_factors *f);
