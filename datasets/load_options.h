@@ -1,5 +1,5 @@
-/* load_options.h - which rows are read and what becomes of one: what the reader of files (samples.h) and the maker of one
- * sample (row_sample.h) are told alike. */
+/* load_options.h - which rows are read and what becomes of one: what the reader of files (samples.h) and the maker of
+ * one sample (row_sample.h) are told alike. */
 #ifndef GT_LOAD_OPTIONS_H
 #define GT_LOAD_OPTIONS_H
 

@@ -119,8 +119,9 @@ static gt_status add_error(gt_text *out, uint64_t number, const char *words)
     return failed ? GT_FAIL(GT_ERR_NOMEM, "line %llu: no memory for an answer", (unsigned long long)number) : GT_OK;
 }
 
-gt_status gt_tokenize_line(const gt_tokenizer *t, const gt_tokenize_options *o, const char *line, size_t size,
-                           uint64_t number, gt_text *out, bool *is_error)
+/* Answers a line (without its newline) by a line. Only GT_ERR_NOMEM fails: whatever else is wrong is an error line. */
+static gt_status tokenize_line(const gt_tokenizer *t, const gt_tokenize_options *o, const char *line, size_t size,
+                               uint64_t number, gt_text *out, bool *is_error)
 {
     gt_status st = answer(t, o, line, size, out);
     *is_error = st != GT_OK;
@@ -149,8 +150,8 @@ static gt_status end_line(stream *s)
     if (s->too_long)
         GT_TRY(add_error(&s->out, s->number, "longer than 64 MiB"));
     else
-        GT_TRY(gt_tokenize_line(s->t, s->o, s->line.data ? s->line.data : "", s->line.size, s->number, &s->out,
-                                &is_error));
+        GT_TRY(
+            tokenize_line(s->t, s->o, s->line.data ? s->line.data : "", s->line.size, s->number, &s->out, &is_error));
     s->errors += is_error;
     gt_text_clear(&s->line);
     s->too_long = false;

@@ -23,11 +23,6 @@ typedef struct {
     bool parse_special;         /* control tokens spelled in text or content are parsed */
 } gt_tokenize_options;
 
-/* Answers one line (without its newline) by appending one line with its newline to out. *is_error: it is an error line.
- * number: of the line, from 1. Only GT_ERR_NOMEM fails. */
-gt_status gt_tokenize_line(const gt_tokenizer *t, const gt_tokenize_options *o, const char *line, size_t size,
-                           uint64_t number, gt_text *out, bool *is_error);
-
 typedef struct {
     /* Fills buffer with up to capacity bytes, *got = 0 at the end. Its failure ends the run. */
     gt_status (*read)(void *user, char *buffer, size_t capacity, size_t *got);

@@ -1,18 +1,7 @@
 #include "shard.h"
 
-#include "checked.h"
-
 #include <stdbool.h>
 #include <stdlib.h>
-
-gt_span gt_shard_span(size_t n, int rank, int size)
-{
-    const size_t each = n / (size_t)size, more = n % (size_t)size, r = (size_t)rank;
-    gt_span s;
-    s.begin = r * each + gt_min_size(r, more);
-    s.end = s.begin + each + (r < more ? 1 : 0);
-    return s;
-}
 
 typedef struct {
     int64_t cost;

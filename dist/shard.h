@@ -7,14 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct {
-    size_t begin, end; /* elements [begin, end) */
-} gt_span;
-
-/* Splits n elements over size ranks: spans are disjoint, in rank order and cover [0, n); the first n % size ranks hold
- * one more. Needs 0 <= rank < size. Nothing is split this way yet: it is for a base that lies over several ranks. */
-gt_span gt_shard_span(size_t n, int rank, int size);
-
 /* Hands out numbered micro-batches evenly by cost: longest first, each to the rank with the least so far (Graham 1969;
  * the busiest rank has at most 4/3 - 1/(3 size) of the best possible). Ties: the lower number first, the lower rank
  * first.

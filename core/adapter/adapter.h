@@ -36,13 +36,10 @@ typedef struct {
     const char *base_model; /* base_model_name_or_path; NULL: null */
 } gt_adapter_source;
 
-/* Writes the two files into an existing folder, each whole or not at all. Where the base is multimodal, target_modules
- * is written as a regular expression of the text tower's modules, so that PEFT adds nothing to the vision tower.
- * GT_ERR_DATA: a value is not finite (nothing is written). GT_ERR_IO. */
-gt_status gt_adapter_write_files(const char *folder, const gt_adapter_source *s);
-
-/* The same as a new folder, under a temporary name renamed last. An existing folder that is not empty is refused with
- * GT_ERR_CONFIG, unless replace is set and it holds nothing but files of an adapter or model (output_folder.h). */
+/* Writes both files as a new folder, under a temporary name renamed last. Where the base is multimodal, target_modules
+ * is written as a regular expression of the text tower's modules, so that PEFT adds nothing to the vision tower. An
+ * existing folder that is not empty is refused with GT_ERR_CONFIG, unless replace is set and it holds nothing but files
+ * of an adapter or model (output_folder.h). GT_ERR_DATA: a value is not finite (nothing is written). GT_ERR_IO. */
 gt_status gt_adapter_write(const char *folder, const gt_adapter_source *s, bool replace);
 
 #endif

@@ -1,6 +1,6 @@
-/* An adapter as PEFT's files. What PEFT matches are module names, so tensors and targets are spelled for the module tree
- * that transformers builds for this base; a multimodal one needs a regular expression, since plain names would match
- * its vision tower too. */
+/* An adapter as PEFT's files. What PEFT matches are module names, so tensors and targets are spelled for the module
+ * tree that transformers builds for this base; a multimodal one needs a regular expression, since plain names would
+ * match its vision tower too. */
 #include "adapter.h"
 
 #include "adapter_config.h"
@@ -145,7 +145,7 @@ static gt_status write_config(const char *path, const gt_adapter_source *s)
     return st;
 }
 
-gt_status gt_adapter_write_files(const char *folder, const gt_adapter_source *s)
+static gt_status write_files(const char *folder, const gt_adapter_source *s)
 {
     const size_t count = 2 * count_modules(s);
     piece *pieces = calloc(count + 1, sizeof *pieces);
@@ -165,7 +165,7 @@ gt_status gt_adapter_write(const char *folder, const gt_adapter_source *s, bool 
 {
     gt_output_folder out = {0};
     GT_TRY(gt_output_folder_open(&out, folder, replace));
-    gt_status st = gt_adapter_write_files(out.tmp, s);
+    gt_status st = write_files(out.tmp, s);
     if (st == GT_OK) return gt_output_folder_publish(&out);
     gt_output_folder_abandon(&out);
     return st;

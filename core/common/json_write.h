@@ -1,5 +1,5 @@
-/* json_write.h - JSON documents that we write (configs, metrics, results): built as a tree and printed with cJSON, their
- * members in the order in which they are added.
+/* json_write.h - JSON documents that we write (configs, metrics, results): built as a tree and printed with cJSON,
+ * their members in the order in which they are added.
  *
  *   gt_json_writer w = {0};
  *   gt_json_node *root = gt_json_begin(&w);
@@ -35,25 +35,25 @@ typedef enum {
 /* The document's outermost object; w is zeroed. */
 gt_json_node *gt_json_begin(gt_json_writer *w);
 
-/* Below: `to` is an object and key its member's name (UTF-8; copied), or `to` is an array and key is NULL. A `to` of NULL
- * is one that could not be made. */
+/* Below: `to` is an object and key its member's name (UTF-8; copied), or `to` is an array and key is NULL. A `to` of
+ * NULL is one that could not be made. */
 gt_json_node *gt_json_add_object(gt_json_writer *w, gt_json_node *to, const char *key);
 gt_json_node *gt_json_add_array(gt_json_writer *w, gt_json_node *to, const char *key);
 void gt_json_add_null(gt_json_writer *w, gt_json_node *to, const char *key);
 void gt_json_add_bool(gt_json_writer *w, gt_json_node *to, const char *key, bool value);
 void gt_json_add_int(gt_json_writer *w, gt_json_node *to, const char *key, int64_t value); /* all 64 bits */
 
-/* At most `digits` significant digits (17: exact), fewer where those say the same; a whole number below 2^53 has all its
- * digits and no point. Not finite: null. */
+/* At most `digits` significant digits (17: exact), fewer where those say the same; a whole number below 2^53 has all
+ * its digits and no point. Not finite: null. */
 void gt_json_add_number(gt_json_writer *w, gt_json_node *to, const char *key, double value, int digits);
 
-/* The fewest digits that read back as the same double, or the same float; a whole number ends in ".0" or has an exponent:
- * there are readers that insist on a number being written as a real one. Not finite: null. */
+/* The fewest digits that read back as the same double, or the same float; a whole number ends in ".0" or has an
+ * exponent: there are readers that insist on a number being written as a real one. Not finite: null. */
 void gt_json_add_real(gt_json_writer *w, gt_json_node *to, const char *key, double value);
 void gt_json_add_real32(gt_json_writer *w, gt_json_node *to, const char *key, float value);
 
-/* NULL: null. Bytes that are no valid UTF-8 become U+FFFD, one each; so do zero bytes, which cJSON's strings cannot hold.
- */
+/* NULL: null. Bytes that are no valid UTF-8 become U+FFFD, one each; so do zero bytes, which cJSON's strings cannot
+ * hold. */
 void gt_json_add_text(gt_json_writer *w, gt_json_node *to, const char *key, const char *text);
 void gt_json_add_bytes(gt_json_writer *w, gt_json_node *to, const char *key, const char *bytes, size_t size);
 

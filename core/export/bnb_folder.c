@@ -51,7 +51,7 @@ static const char *python_dtype(gt_dtype t)
     return t == GT_BF16 ? "bfloat16" : t == GT_F16 ? "float16" : "float32";
 }
 
-/* Keys in bitsandbytes' order, json.dumps' separators: these bytes are a tensor, the same as bitsandbytes would write. */
+/* Keys in bitsandbytes' order, json.dumps' separators: these bytes are a tensor, the same as bitsandbytes writes. */
 static void print_state(gt_text *t, const gt_matrix *m)
 {
     gt_text_addf(t, "{\"quant_type\": \"%s\", \"blocksize\": %d, \"dtype\": \"%s\", \"shape\": [%d, %d]",

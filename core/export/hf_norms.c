@@ -32,7 +32,7 @@ size_t gt_hf_plain_tensors(gt_hf_tensor *t, const gt_weights *w, gt_dtype dtype)
     return n;
 }
 
-gt_status gt_hf_write_values(gt_safetensors_writer *out, gt_dtype dtype, const float *value, size_t count)
+static gt_status write_values(gt_safetensors_writer *out, gt_dtype dtype, const float *value, size_t count)
 {
     if (dtype == GT_F32) return gt_safetensors_write(out, value, count * sizeof *value);
     for (size_t i = 0; i < count; i += 1024) {
@@ -53,7 +53,7 @@ static gt_status produce_embedding(const gt_matrix *e, gt_dtype dtype, gt_safete
         float value[8192];
         const size_t count = gt_min_size(8192, n - i);
         gt_pack_read(value, e, i, count);
-        GT_TRY(gt_hf_write_values(out, dtype, value, count));
+        GT_TRY(write_values(out, dtype, value, count));
     }
     return GT_OK;
 }
@@ -70,7 +70,7 @@ gt_status gt_hf_produce_plain(const gt_weights *w, const gt_hf_tensor *t, gt_saf
         /* exact: a factor 1 + w with w in bf16 gives a difference of at most 8 significant bits, and its sum is the
          * factor again */
         for (size_t k = 0; k < count; k++) value[k] = factor[j + k] - 1.0f;
-        GT_TRY(gt_hf_write_values(out, t->dtype, value, count));
+        GT_TRY(write_values(out, t->dtype, value, count));
     }
     return GT_OK;
 }

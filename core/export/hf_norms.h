@@ -14,7 +14,4 @@ size_t gt_hf_plain_tensors(gt_hf_tensor *t, const gt_weights *w, gt_dtype dtype)
 /* Writes one of them: values rounded once to t->dtype, the embedding in tiles. */
 gt_status gt_hf_produce_plain(const gt_weights *w, const gt_hf_tensor *t, gt_safetensors_writer *out);
 
-/* Writes [count] values in t->dtype: BF16, F16 or F32. */
-gt_status gt_hf_write_values(gt_safetensors_writer *out, gt_dtype dtype, const float *value, size_t count);
-
 #endif

@@ -38,12 +38,6 @@ typedef struct {
 /* Little-endian reads of 1 to 8 bytes; the caller has checked that they are there. */
 uint64_t gt_gguf_le(const uint8_t *p, int bytes);
 
-/* Bytes of a scalar type; 0 for strings, arrays and what is no type. */
-int gt_gguf_scalar_size(gt_gguf_type t);
-
-/* Steps over a value of type t, checking it. what: the key, for messages. */
-gt_status gt_gguf_skip_value(gt_gguf_cursor *c, gt_gguf_type t, const char *what, int depth);
-
 /* Reads the next u32 or u64; GT_ERR_DATA when the file ends before. */
 gt_status gt_gguf_read_u32(gt_gguf_cursor *c, uint32_t *out, const char *what);
 gt_status gt_gguf_read_u64(gt_gguf_cursor *c, uint64_t *out, const char *what);

@@ -1,5 +1,5 @@
 /* Metadata of a GGUF file, kept as bytes in the map: every pair is stepped over and checked once when the file is
- * opened, arrays in arrays included, and decoded when it is asked for. A number is taken from any type that holds it. */
+ * opened, arrays in arrays included, and decoded when it is asked for. A number may be of any type that holds it. */
 #include "gguf_private.h"
 
 #include "checked.h"
@@ -27,7 +27,8 @@ static const char *type_name(uint32_t t)
     return t < GT_GGUF_TYPE_COUNT ? types[t].name : "?";
 }
 
-int gt_gguf_scalar_size(gt_gguf_type t)
+/* Bytes; 0 for strings, arrays and what is no type. */
+static int scalar_size(gt_gguf_type t)
 {
     return (unsigned)t < GT_GGUF_TYPE_COUNT ? types[t].size : 0;
 }
@@ -85,7 +86,8 @@ static gt_status skip_scalars(gt_gguf_cursor *c, gt_gguf_type t, uint64_t count,
     return GT_OK;
 }
 
-gt_status gt_gguf_skip_value(gt_gguf_cursor *c, gt_gguf_type t, const char *what, int depth)
+/* Steps over a value of type t, checking it. what: the key, for messages. */
+static gt_status skip_value(gt_gguf_cursor *c, gt_gguf_type t, const char *what, int depth)
 {
     if (t == GT_GGUF_STRING) return skip_string(c, what);
     if (t != GT_GGUF_ARRAY) return skip_scalars(c, t, 1, what);
@@ -98,7 +100,7 @@ gt_status gt_gguf_skip_value(gt_gguf_cursor *c, gt_gguf_type t, const char *what
     if (types[inner].size > 0) return skip_scalars(c, (gt_gguf_type)inner, count, what);
     if (depth >= MAX_DEPTH)
         return GT_FAIL(GT_ERR_DATA, "%s: %s: arrays nested deeper than %d", c->where, what, MAX_DEPTH);
-    for (uint64_t i = 0; i < count; i++) GT_TRY(gt_gguf_skip_value(c, (gt_gguf_type)inner, what, depth + 1));
+    for (uint64_t i = 0; i < count; i++) GT_TRY(skip_value(c, (gt_gguf_type)inner, what, depth + 1));
     return GT_OK;
 }
 
@@ -126,7 +128,7 @@ static gt_status read_pair(gt_gguf_cursor *c, gt_gguf_pair *p, size_t number)
         return GT_FAIL(GT_ERR_DATA, "%s: key '%.200s' has type %u, which GGUF does not define", c->where, p->key, type);
     p->type = (gt_gguf_type)type;
     p->value = c->at;
-    return gt_gguf_skip_value(c, p->type, p->key, 0);
+    return skip_value(c, p->type, p->key, 0);
 }
 
 gt_status gt_gguf_read_pairs(gt_gguf_cursor *c, gt_gguf_file *f, uint64_t count)
@@ -176,7 +178,7 @@ static gt_status wrong_type(const gt_gguf_file *f, const gt_gguf_pair *p, const 
 /* One number at p. false: t is no integer, or the value does not fit. */
 static bool integer_at(const uint8_t *p, gt_gguf_type t, int64_t *out)
 {
-    const uint64_t u = gt_gguf_scalar_size(t) ? gt_gguf_le(p, gt_gguf_scalar_size(t)) : 0;
+    const uint64_t u = scalar_size(t) ? gt_gguf_le(p, scalar_size(t)) : 0;
     switch (t) {
     case GT_GGUF_U8:
     case GT_GGUF_U16:
@@ -291,7 +293,7 @@ static gt_status numbers(const gt_gguf *g, const char *key, size_t count, gt_ggu
     if (a->count != count)
         return GT_FAIL(GT_ERR_DATA, "%s: key '%.200s' has %" PRIu64 " elements, expected %zu", where, key, a->count,
                        count);
-    if (count > 0 && (gt_gguf_scalar_size(a->type) == 0 || a->type == GT_GGUF_BOOL))
+    if (count > 0 && (scalar_size(a->type) == 0 || a->type == GT_GGUF_BOOL))
         return GT_FAIL(GT_ERR_DATA, "%s: key '%.200s' is an array of %s, expected numbers", where, key,
                        type_name(a->type));
     return GT_OK;

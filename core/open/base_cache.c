@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-gt_status gt_cache_folder(char **out)
+/* Where packed bases lie, malloc'ed; made if absent. */
+static gt_status cache_folder(char **out)
 {
     static const char *const variable[] = {"GEMTUNE_CACHE", "XDG_CACHE_HOME", "HOME"};
     static const char *const below[] = {"", "/gemtune", "/.cache/gemtune"};
@@ -84,9 +85,9 @@ enum { PATH_BYTES = 4096, KEY = 40 };
 
 static gt_status cache_path(char out[PATH_BYTES], const gt_weights *w, bool double_quant)
 {
-    char key[65], *folder;
+    char key[65], *folder = NULL;
     GT_TRY(source_key(key, w, double_quant));
-    GT_TRY(gt_cache_folder(&folder));
+    GT_TRY(cache_folder(&folder));
     const int n = snprintf(out, PATH_BYTES, "%s/packed/%.*s.gtq", folder, KEY, key);
     const gt_status st =
         n < PATH_BYTES ? GT_OK : GT_FAIL(GT_ERR_CONFIG, "%s: the cache folder's path is too long", folder);

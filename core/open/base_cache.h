@@ -13,7 +13,4 @@
  * is the caller's, source stays so. GT_ERR_DATA: as gt_gtq_write. GT_ERR_IO, GT_ERR_CONFIG. */
 gt_status gt_base_pack(gt_weights **out, const gt_weights *source, bool double_quant, int threads, gt_comm *comm);
 
-/* The folder above, malloc'ed; made if absent. GT_ERR_IO, GT_ERR_CONFIG: no variable names one. */
-gt_status gt_cache_folder(char **out);
-
 #endif

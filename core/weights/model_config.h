@@ -46,8 +46,8 @@ gt_status gt_model_config_check(const gt_model_config *c, const char *where);
 /* Adds members of the caller's (a quantization_config) to the config that is being written. */
 typedef void gt_model_config_extra(gt_json_writer *w, gt_json_node *root, const void *user);
 
-/* Appends the config as a flat gemma3_text config.json that transformers reads (for `export`). torch_dtype: "bfloat16" or
- * "float32". extra: NULL, or called once with `user`. GT_ERR_NOMEM. */
+/* Appends the config as a flat gemma3_text config.json that transformers reads (for `export`). torch_dtype: "bfloat16"
+ * or "float32". extra: NULL, or called once with `user`. GT_ERR_NOMEM. */
 gt_status gt_model_config_write(gt_text *out, const gt_model_config *c, const char *torch_dtype,
                                 gt_model_config_extra *extra, const void *user);
 

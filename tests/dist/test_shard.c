@@ -8,23 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void spans_are_disjoint_ordered_and_cover_everything(void **state)
-{
-    (void)state;
-    static const size_t sizes[] = {0, 1, 2, 7, 64, 1000003};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (int size = 1; size <= 9; size++) {
-            size_t at = 0;
-            for (int r = 0; r < size; r++) {
-                gt_span s = gt_shard_span(sizes[i], r, size);
-                assert_int_equal(s.begin, at);
-                assert_in_range(s.end - s.begin, sizes[i] / (size_t)size, sizes[i] / (size_t)size + 1);
-                at = s.end;
-            }
-            assert_int_equal(at, sizes[i]);
-        }
-}
-
 static void every_micro_batch_that_is_left_has_one_owner_and_loads_are_even(void **state)
 {
     (void)state;
@@ -87,7 +70,6 @@ static void odd_arguments_are_refused_or_fine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spans_are_disjoint_ordered_and_cover_everything),
         cmocka_unit_test(every_micro_batch_that_is_left_has_one_owner_and_loads_are_even),
         cmocka_unit_test(equal_costs_go_round_in_order),
         cmocka_unit_test(the_longest_is_placed_first),

@@ -3,3 +3,6 @@
 gt_write_rooms()
 gt_house_test(test_arrows.py)
 gt_house_test(test_forbidden_includes.py)
+gt_house_test(test_sources.py EARLY)
+gt_house_test(test_citations.py EARLY)
+gt_house_test(test_calls.py)

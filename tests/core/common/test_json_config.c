@@ -1,3 +1,4 @@
+/* What cJSON would let pass, or quietly round, in a config is refused or said: the strict reader stands before it. */
 #include "testing.h"
 
 #include "json_config.h"

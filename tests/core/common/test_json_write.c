@@ -1,3 +1,5 @@
+/* Whatever is written reads back as the same value, by our reader and by cJSON's: digits, order, bytes that are no
+ * UTF-8, and no memory. */
 #include "testing.h"
 
 #include "json.h"
