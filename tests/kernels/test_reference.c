@@ -339,23 +339,6 @@ static void wrong_targets_and_small_buffers_are_refused(void **state)
     buf_free_all();
 }
 
-/* Every slot of every table, so that nothing is called through NULL. */
-static void every_table_is_full(void **state)
-{
-    (void)state;
-    for (int table = 0; table < TABLES; table++) {
-        const gt_kernels *k = table_under_test(table);
-        gt_kernels copy = *k;
-        void **slot = (void **)&copy.scratch_bytes, **end = (void **)(&copy + 1);
-        for (; slot < end; slot++) assert_non_null(*slot);
-        assert_non_null(k->name);
-        assert_non_null(k->path);
-    }
-    const gt_kernels *none;
-    assert_fails(gt_kernels_get(&none, GT_BACKEND_CPU, GT_F64), GT_ERR_CONFIG, "F64");
-    assert_fails(gt_kernels_get(&none, GT_BACKEND_REF, GT_F16), GT_ERR_CONFIG, "F16");
-}
-
 int main(void)
 {
     const struct CMUnitTest reference[] = {
@@ -369,7 +352,6 @@ int main(void)
         cmocka_unit_test(the_loss_is_the_cross_entropy_of_the_logits),
         cmocka_unit_test(the_heads_gradient_is_the_derivative),
         cmocka_unit_test(wrong_targets_and_small_buffers_are_refused),
-        cmocka_unit_test(every_table_is_full),
     };
     return cmocka_run_group_tests(reference, NULL, NULL);
 }
