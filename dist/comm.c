@@ -70,11 +70,6 @@ gt_status gt_comm_agree_and(gt_comm *c, gt_status mine, bool *any)
     return mine == GT_OK ? gt_comm_failed_elsewhere(c, gravest) : gt_error_restore(&own, gravest);
 }
 
-gt_status gt_comm_agree(gt_comm *c, gt_status mine)
-{
-    return gt_comm_agree_and(c, mine, NULL);
-}
-
 gt_status gt_comm_sum_i64(gt_comm *c, int64_t *buffer, size_t n)
 {
     return c->ops->sum_i64(c, buffer, n);

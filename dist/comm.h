@@ -48,12 +48,17 @@ gt_status gt_comm_create_self(gt_comm **out);
 
 /* Collective. Every rank returns the gravest (highest) status any rank brought; one that failed keeps its own words,
  * the others fail by gt_comm_failed_elsewhere. When the collective itself fails, the graver of its status and mine. c
- * NULL: this process alone, so mine. */
-gt_status gt_comm_agree(gt_comm *c, gt_status mine);
-
-/* The same with a question to all in the same message: *any becomes whether any rank brought true. It stays as it was
- * when the collective fails. any NULL: no question; all ranks ask or none does. */
+ * NULL: this process alone, so mine.
+ * any: a question to all in the same message, asked by all ranks or by none (NULL). *any becomes whether any rank
+ * brought true; it stays as it was when the collective fails. */
 gt_status gt_comm_agree_and(gt_comm *c, gt_status mine, bool *any);
+
+/* The same without a question. Whoever brings a failure gets a failure. */
+static inline gt_status gt_comm_agree(gt_comm *c, gt_status mine)
+{
+    const gt_status gravest = gt_comm_agree_and(c, mine, NULL);
+    return gravest == GT_OK ? mine : gravest;
+}
 
 /* Not collective. This rank stops only because another one failed: fills the record, marked as `elsewhere` so that the
  * true reason is not buried under one such line a rank, and returns code. */

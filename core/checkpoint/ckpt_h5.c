@@ -61,7 +61,7 @@ static gt_status h5_start(void)
 static void chunk_shape(hsize_t *chunk, int dims, const hsize_t *shape, size_t size)
 {
     hsize_t budget = CHUNK_BYTES / size;
-    for (int d = dims - 1; d >= 0; d--) {
+    for (int d = dims; d-- > 0;) {
         chunk[d] = shape[d] < budget ? shape[d] : budget;
         if (chunk[d] < 1) chunk[d] = 1;
         budget /= chunk[d];

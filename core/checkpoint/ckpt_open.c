@@ -169,7 +169,7 @@ bool gt_ckpt_is_there(const char *out_dir, const char *name, const char *id, con
 /* The state must be whole; a part that is not is as good as missing: its micro-batches are computed again. */
 static gt_status verify_files(gt_ckpt *k)
 {
-    int fd;
+    int fd = -1;
     if (k->m.state_file < 0)
         return GT_FAIL(GT_ERR_DATA, "%s: holds no %s; a window's part is not a checkpoint", k->path,
                        GT_CKPT_STATE_NAME);
@@ -232,21 +232,22 @@ gt_status gt_ckpt_find(gt_ckpt **out, const char *out_dir)
 /* Rank 0's checkpoint becomes everyone's: path and manifest text, parsed by each. */
 static gt_status share(gt_comm *c, gt_ckpt **k)
 {
+    const gt_ckpt *own = c->rank == 0 ? *k : NULL;
     int64_t sizes[3] = {0, 0, 0};
-    if (c->rank == 0 && *k) {
-        sizes[0] = (int64_t)strlen((*k)->path) + 1;
-        sizes[1] = (int64_t)(*k)->text_size;
+    if (own) {
+        sizes[0] = (int64_t)strlen(own->path) + 1;
+        sizes[1] = (int64_t)own->text_size;
         sizes[2] = 1;
     }
     GT_TRY(gt_comm_broadcast(c, sizes, sizeof sizes, 0));
     if (!sizes[2]) return GT_OK;
-    char *path = c->rank == 0 ? (*k)->path : malloc((size_t)sizes[0]);
-    char *text = c->rank == 0 ? (*k)->text : malloc((size_t)sizes[1] + 1);
+    char *path = own ? own->path : malloc((size_t)sizes[0]);
+    char *text = own ? own->text : malloc((size_t)sizes[1] + 1);
     gt_status st = gt_comm_agree(c, path && text ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "no memory for a manifest"));
     if (st == GT_OK) st = gt_comm_broadcast(c, path, (size_t)sizes[0], 0);
     if (st == GT_OK) st = gt_comm_broadcast(c, text, (size_t)sizes[1], 0);
     gt_status mine = st;
-    if (c->rank != 0) {
+    if (!own) {
         if (st == GT_OK) {
             text[sizes[1]] = 0;
             mine = from_text(k, path, text, (size_t)sizes[1]);

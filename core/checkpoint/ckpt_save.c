@@ -50,7 +50,7 @@ static gt_status gather_lines(gt_comm *c, gt_text *lines)
          *all = st == GT_OK ? calloc(longest, (size_t)c->size) : NULL;
     if (st == GT_OK) st = gt_comm_agree(c, padded && all ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "no memory for a manifest"));
     if (st == GT_OK) {
-        if (mine) memcpy(padded, lines->data, (size_t)mine);
+        if (lines->data) memcpy(padded, lines->data, lines->size);
         st = gt_comm_gather(c, padded, longest, all);
     }
     if (st == GT_OK) {

@@ -56,9 +56,15 @@ void gt_arena_free(gt_arena *a);
  * failure, since whoever carves has compared the measured size with what there is. One carving function takes the
  * cursor: over (gt_cursor){0} it measures, every piece is NULL and `used` is the size; over a base it carves. */
 typedef struct {
-    void *base; /* 64-byte aligned; NULL: only measures */
+    void *base; /* NULL: only measures */
     size_t used;
 } gt_cursor;
+
+/* A cursor that carves `memory`, which is there: 64-byte aligned. */
+static inline __attribute__((nonnull)) gt_cursor gt_cursor_over(void *memory)
+{
+    return (gt_cursor){.base = memory};
+}
 
 /* The next count * size bytes, 64-byte aligned; NULL while measuring. */
 static inline void *gt_cursor_take(gt_cursor *c, size_t count, size_t size)

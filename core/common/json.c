@@ -66,7 +66,7 @@ static uint64_t hash_key(const char *key, size_t size)
     return gt_mix64(h ^ w);
 }
 
-static gt_status fail_at(const parser *p, const char *at, const char *what)
+static gt_status fail_at_(const parser *p, const char *at, const char *what)
 {
     size_t line = 1, column = 1;
     for (const char *c = p->text; c < at; c++) {
@@ -101,10 +101,14 @@ static void *take(gt_json_doc *d, size_t bytes)
     return p;
 }
 
-static gt_status no_memory(const parser *p)
+static gt_status no_memory_(const parser *p)
 {
     return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu bytes of JSON", p->where, (size_t)(p->end - p->text));
 }
+
+/* Never GT_OK, and clang's analyzer, which does not look this deep, knows it (status.h). */
+#define fail_at(p, at, what) GT_FAILED_(fail_at_(p, at, what))
+#define no_memory(p) GT_FAILED_(no_memory_(p))
 
 static gt_status new_value(parser *p, gt_json **out, gt_json_type type)
 {
@@ -289,7 +293,10 @@ static gt_status fail_duplicate(const parser *p, const gt_json *member)
 {
     char what[128], key[64];
     size_t n = 0; /* no control characters of a stranger's on our terminal */
-    for (const char *c = member->key; *c && n < sizeof key - 1; c++) key[n++] = (unsigned char)*c < 0x20 ? '?' : *c;
+    for (const char *c = member->key; *c && n < sizeof key - 1; c++, n++) {
+        key[n] = *c;
+        if ((unsigned char)*c < 0x20) key[n] = '?';
+    }
     key[n] = '\0';
     snprintf(what, sizeof what, "the key '%s' appears twice in one object", key);
     return fail_at(p, p->text + member->offset, what);

@@ -38,7 +38,7 @@ gt_status gt_members_int64(gt_json_members *m, const char *key, int64_t least, i
 
 gt_status gt_members_int(gt_json_members *m, const char *key, int least, int most, int *out)
 {
-    int64_t value;
+    int64_t value = 0;
     GT_TRY(gt_members_int64(m, key, least, most, &value));
     *out = (int)value;
     return GT_OK;

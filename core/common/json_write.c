@@ -91,7 +91,7 @@ static void add_real(gt_json_writer *w, gt_json_node *to, const char *key, doubl
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (same(text, value)) break;
     }
-    if (!strpbrk(text, ".e")) strcat(text, ".0");
+    if (!strpbrk(text, ".e")) memcpy(text + strlen(text), ".0", sizeof ".0");
     gt_json_add_raw(w, to, key, text);
 }
 

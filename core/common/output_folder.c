@@ -76,11 +76,12 @@ static char *trimmed(const char *path)
 
 gt_status gt_output_folder_open(gt_output_folder *out, const char *path, bool replace)
 {
-    gt_output_folder f = {.path = trimmed(path), .replace = replace};
-    if (!f.path || asprintf(&f.tmp, "%s.tmp.%ld", f.path, (long)getpid()) < 0) {
-        free(f.path);
+    char *shown = trimmed(path), *tmp = NULL;
+    if (!shown || asprintf(&tmp, "%s.tmp.%ld", shown, (long)getpid()) < 0) {
+        free(shown);
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for a path", path);
     }
+    const gt_output_folder f = {.path = shown, .tmp = tmp, .replace = replace};
     gt_status st = gt_output_folder_check(f.path, replace);
     if (st == GT_OK) st = gt_fs_make_parent(f.path);
     if (st == GT_OK && gt_fs_exists(f.tmp)) st = gt_fs_remove_tree(f.tmp);

@@ -52,12 +52,12 @@ gt_status gt_fail_(gt_status code, const char *file, int line, const char *fmt, 
 
 /* Clang's analyzer reads one file at a time; without this it would follow failures that return GT_OK. */
 #ifdef __clang_analyzer__
-static inline gt_status gt_failed_(gt_status code)
-{
-    if (code == GT_OK) __builtin_unreachable();
-    return code;
-}
-#define GT_FAILED_(code) gt_failed_(code)
+#define GT_FAILED_(code)                                                                                               \
+    ({                                                                                                                 \
+        const gt_status gt_failed_ = (code);                                                                           \
+        if (gt_failed_ == GT_OK) __builtin_unreachable();                                                              \
+        gt_failed_;                                                                                                    \
+    })
 #else
 #define GT_FAILED_(code) (code)
 #endif

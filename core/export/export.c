@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char tool[] = "gemtune " GT_VERSION;
+
 static bool is_fourbit(const gt_weights *w)
 {
     return gt_weights_fourbit(w) != GT_FOURBIT_NONE;
@@ -74,8 +76,7 @@ static gt_status export_peft(const gt_export_options *o, gt_export_source *s)
 static gt_status merge_into(const gt_export_options *o, gt_export_source *s, const gt_weights *w, gt_pool *pool)
 {
     const char *kind = o->into_original ? "original" : is_fourbit(w) ? "dequantized" : "as stored";
-    const char *const note[] = {"merge_into",          kind, "base", s->base, "adapter", o->source, "tool",
-                                "gemtune " GT_VERSION, NULL};
+    const char *const note[] = {"merge_into", kind, "base", s->base, "adapter", o->source, "tool", tool, NULL};
     const gt_merge_adapter a = {s->targets.rank, s->targets.scaling, s->param};
     gt_tokenizer *t = NULL;
     GT_TRY(open_tokenizer(&t, w));
@@ -114,7 +115,7 @@ static gt_status export_hf(const gt_export_options *o, gt_pool *pool, gt_text *r
     gt_weights *w = NULL;
     gt_tokenizer *t = NULL;
     GT_TRY(gt_weights_open(&w, o->source));
-    const char *const note[] = {"converted_from", w->source, "tool", "gemtune " GT_VERSION, NULL};
+    const char *const note[] = {"converted_from", w->source, "tool", tool, NULL};
     gt_status st = w->packed ? gt_gtq_verify(w->packed->file, pool) : GT_OK;
     if (st == GT_OK) st = open_tokenizer(&t, w);
     if (st == GT_OK) st = gt_merge_write(o->out, w, NULL, note, t, o->replace, pool);

@@ -63,7 +63,7 @@ gt_status gt_gguf_read_u64(gt_gguf_cursor *c, uint64_t *out, const char *what)
 
 static gt_status skip_string(gt_gguf_cursor *c, const char *what)
 {
-    uint64_t n;
+    uint64_t n = 0;
     GT_TRY(gt_gguf_read_u64(c, &n, what));
     if (n > (uint64_t)(c->end - c->at))
         return GT_FAIL(GT_ERR_DATA, "%s: %s: a string of %" PRIu64 " bytes, %zu are left in the file", c->where, what,
@@ -186,7 +186,7 @@ static bool integer_at(const uint8_t *p, gt_gguf_type t, int64_t *out)
         *out = (int64_t)u;
         return true;
     case GT_GGUF_I8:
-        *out = (int8_t)u;
+        *out = (int64_t)(int8_t)u;
         return true;
     case GT_GGUF_I16:
         *out = (int16_t)u;

@@ -40,7 +40,7 @@ void gt_top_candidates(gt_candidate *out, int k, const float *logits, int vocab,
 
 int32_t gt_sample_token(const gt_sampling *s, const float *logits, int vocab, uint64_t step, gt_candidate *scratch)
 {
-    gt_candidate best;
+    gt_candidate best = {0};
     if (s->temperature <= 0) {
         gt_top_candidates(&best, 1, logits, vocab, scratch);
         return best.id;

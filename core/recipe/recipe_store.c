@@ -163,7 +163,7 @@ static gt_status store_schedule(const gt_recipe_key *k, const gt_json *v, gt_rec
     for (const gt_json *c = v->type == GT_JSON_OBJECT ? v->child : NULL; c; c = c->next) {
         int i = 0;
         while (i < SCHEDULE_MEMBERS && (strlen(schedule_members[i].name) != c->key_length ||
-                                        memcmp(schedule_members[i].name, c->key, c->key_length)))
+                                        memcmp(schedule_members[i].name, c->key, c->key_length) != 0))
             i++;
         if (i == SCHEDULE_MEMBERS || c->type != GT_JSON_NUMBER) return gt_recipe_not_allowed(k, v, NULL);
         if (!(c->number >= schedule_members[i].min && c->number <= schedule_members[i].max)) {

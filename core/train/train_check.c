@@ -28,7 +28,7 @@ gt_status gt_train_check_writable(const char *folder)
     while (!gt_fs_exists(path)) { /* up to what is there: the rest would be made */
         char *slash = strrchr(path, '/');
         if (!slash)
-            strcpy(path, "."); /* it was a name of at least one byte */
+            memcpy(path, ".", sizeof "."); /* it was a name of at least one byte */
         else if (slash == path)
             path[1] = 0;
         else

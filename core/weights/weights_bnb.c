@@ -83,7 +83,7 @@ static gt_status bad_state(const char *where, const char *name, const char *fiel
 
 static bool block_size(const gt_json *v, int *out)
 {
-    if (!gt_json_is_int(v, 32, 4096) || (v->integer & (v->integer - 1)) != 0) return false;
+    if (!v || !gt_json_is_int(v, 32, 4096) || (v->integer & (v->integer - 1)) != 0) return false;
     *out = (int)v->integer;
     return true;
 }

@@ -153,7 +153,7 @@ static gt_status read_added_token(reader *r, const gt_json *token, size_t number
     gt_piece p;
     GT_TRY(take_piece(r, &p, content->string, content->length, "added token", number));
     static const char *const refused[] = {"single_word", "lstrip", "rstrip"};
-    bool flag, special, normalized;
+    bool flag = false, special = false, normalized = false;
     for (int i = 0; i < 3; i++) {
         GT_TRY(read_flag(r, token, refused[i], &flag));
         if (flag)
@@ -330,7 +330,10 @@ static gt_status allocate(reader *r)
     r->norm = calloc(r->capacity + 1, sizeof *r->norm);
     if (!r->piece || !r->kind || !r->norm)
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu pieces", r->where, r->capacity);
-    return gt_piece_index_create(&r->index, r->piece, r->capacity);
+    gt_piece_index index = {0};
+    GT_TRY(gt_piece_index_create(&index, r->piece, r->capacity));
+    r->index = index;
+    return GT_OK;
 }
 
 static gt_status read_document(reader *r, const gt_json *root, gt_tokenizer **out)

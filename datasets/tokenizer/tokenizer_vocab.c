@@ -61,7 +61,10 @@ static gt_status allocate(reader *r)
     r->runs = malloc(spaces + 1);
     if (!r->piece || !r->kind || !r->run || !r->no_scalar || !r->result || !r->runs)
         return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu pieces", r->where, n);
-    return gt_piece_index_create(&r->index, r->piece, n + 1);
+    gt_piece_index index = {0};
+    GT_TRY(gt_piece_index_create(&index, r->piece, n + 1));
+    r->index = index;
+    return GT_OK;
 }
 
 /* How often the unit repeats to make up the whole text; 0 if it does not. */

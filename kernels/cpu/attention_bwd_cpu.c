@@ -197,7 +197,7 @@ static void run_section(void *context, int task, int worker)
     backward *b = context;
     int span, head, part;
     gt_attn_locate(&b->plan, sections, task, &span, &head, &part);
-    gt_cursor c = {.base = gt_exec_scratch(b->x, worker)};
+    gt_cursor c = gt_cursor_over(gt_exec_scratch(b->x, worker));
     backward_scratch scratch = carve(&c, b->plan.a->head_dim, b->plan.operand_bytes);
     gt_task_note(&b->error, section(b, span, head, part, &scratch));
 }

@@ -124,7 +124,7 @@ static void run_tile(void *context, int task, int worker)
     const gt_attn_span *s = &f->plan.a->span[span];
     gt_attn_tile t;
     gt_attn_tile_make(&t, &f->plan, s, head, gt_attn_tiles(&f->plan, s) - 1 - index); /* the longest first */
-    gt_cursor c = {.base = gt_exec_scratch(f->x, worker)};
+    gt_cursor c = gt_cursor_over(gt_exec_scratch(f->x, worker));
     forward_scratch scratch = carve(&c, f->plan.a->head_dim, f->keys, f->plan.operand_bytes);
     gt_task_note(&f->error, tile(&f->plan, &t, &scratch));
 }

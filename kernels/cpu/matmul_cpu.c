@@ -211,7 +211,8 @@ static gt_status tile(const product *p, int i, int j, const scratch *s)
 static void run_tile(void *context, int task, int worker)
 {
     product *p = context;
-    const scratch s = carve(&(gt_cursor){.base = gt_exec_scratch(p->x, worker)});
+    gt_cursor c = gt_cursor_over(gt_exec_scratch(p->x, worker));
+    const scratch s = carve(&c);
     gt_task_note(&p->error, tile(p, task % p->tiles_m, task / p->tiles_m, &s));
 }
 

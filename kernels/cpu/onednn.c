@@ -20,7 +20,7 @@ typedef struct {
     uint8_t ta, b_kind, ab, c; /* b_kind: 0 as it is, 1 transposed, 2 in blocks */
     int64_t lda, ldb, ldc;
     float alpha, beta;
-} product_key; /* no padding: compared and hashed as bytes */
+} product_key; /* no padding: hashed as bytes */
 _Static_assert(sizeof(product_key) == 48, "product_key must have no padding");
 
 typedef struct {
@@ -194,10 +194,17 @@ static unsigned hash_of(const product_key *key)
     return (unsigned)(h % BUCKETS);
 }
 
+static bool same(const product_key *a, const product_key *b)
+{
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->ta == b->ta && a->b_kind == b->b_kind && a->ab == b->ab &&
+           a->c == b->c && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc && a->alpha == b->alpha &&
+           a->beta == b->beta;
+}
+
 static entry *find(const product_key *key)
 {
     for (int i = cache.bucket[hash_of(key)]; i >= 0; i = cache.entries[i].next)
-        if (memcmp(&cache.entries[i].key, key, sizeof *key) == 0) return &cache.entries[i];
+        if (same(&cache.entries[i].key, key)) return &cache.entries[i];
     return NULL;
 }
 

@@ -218,7 +218,8 @@ static gt_status head_loss(gt_exec *x, const gt_head_loss *l, gt_dtype act)
     for (h.row0 = 0; h.row0 < l->rows; h.row0 += h.rows) {
         h.rows = gt_min_int(pass_rows(l->hidden), l->rows - h.row0);
         h.padded = padded_rows(h.rows);
-        h.part = carve(&(gt_cursor){.base = l->buffer}, l->rows, l->hidden, vocab);
+        gt_cursor c = gt_cursor_over(l->buffer);
+        h.part = carve(&c, l->rows, l->hidden, vocab);
         gt_head_operands(&h.plan, h.part.x, (const char *)l->xf + (size_t)h.row0 * width * act_bytes,
                          (size_t)h.rows * width);
         memset((char *)h.part.x + (size_t)h.rows * width * bytes, 0, (size_t)(h.padded - h.rows) * width * bytes);

@@ -28,7 +28,7 @@ size_t gt_head_scratch_cpu(int hidden)
 
 gt_head_scratch gt_head_scratch_of(const gt_exec *x, int worker, int hidden)
 {
-    gt_cursor c = {.base = gt_exec_scratch(x, worker)};
+    gt_cursor c = gt_cursor_over(gt_exec_scratch(x, worker));
     return carve(&c, hidden);
 }
 

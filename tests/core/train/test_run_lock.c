@@ -41,14 +41,14 @@ static void a_lock_dies_with_its_process(void **state)
     pid_t child = fork();
     if (child == 0) {
         gt_run_lock *l = NULL;
-        char answer = gt_run_lock_take(&l, dir) == GT_OK;
+        const bool answer = gt_run_lock_take(&l, dir) == GT_OK;
         if (write(pipes[1], &answer, 1) != 1) _exit(1);
         pause();
         _exit(0);
     }
-    char answer = 0;
+    bool answer = false;
     assert_int_equal(read(pipes[0], &answer, 1), 1);
-    assert_int_equal(answer, 1);
+    assert_true(answer);
     gt_run_lock *l = NULL;
     assert_fails(gt_run_lock_take(&l, dir), GT_ERR_CONFIG, "another run");
     kill(child, SIGKILL);
