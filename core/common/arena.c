@@ -34,7 +34,7 @@ gt_status gt_arena_create(gt_arena *a, size_t capacity)
     size_t bytes = capacity ? capacity : 1;
     void *p = reserve(bytes);
     if (!p) return GT_FAIL(GT_ERR_NOMEM, "no memory for %zu bytes", capacity);
-    a->base = p;
+    a->memory = p;
     a->capacity = bytes;
     return GT_OK;
 }
@@ -55,7 +55,7 @@ void *gt_arena_push(gt_arena *a, size_t count, size_t size, const char *name)
         a->entry[i].bytes += bytes;
         a->entry[i].pieces++;
     }
-    void *p = a->base ? a->base + a->used : NULL;
+    void *p = a->memory ? a->memory + a->used : NULL;
     a->used = end;
     return p;
 }
@@ -84,6 +84,6 @@ gt_status gt_arena_build(gt_arena *a, void (*carve)(void *context, gt_arena *a),
 
 void gt_arena_free(gt_arena *a)
 {
-    if (a && a->base) munmap(a->base, a->capacity);
+    if (a && a->memory) munmap(a->memory, a->capacity);
     if (a) memset(a, 0, sizeof *a);
 }

@@ -23,7 +23,7 @@ typedef struct {
 } gt_arena_entry;
 
 typedef struct gt_arena {
-    uint8_t *base; /* NULL while measuring */
+    uint8_t *memory; /* NULL while measuring */
     size_t capacity, used;
     bool failed;
     int entry_count;
@@ -54,22 +54,22 @@ void gt_arena_free(gt_arena *a);
 
 /* The same for memory that is lent for the length of a call, a worker's scratch above all: no names, no table and no
  * failure, since whoever carves has compared the measured size with what there is. One carving function takes the
- * cursor: over (gt_cursor){0} it measures, every piece is NULL and `used` is the size; over a base it carves. */
+ * cursor: over (gt_cursor){0} it measures, every piece is NULL and `used` is the size; over memory it carves. */
 typedef struct {
-    void *base; /* NULL: only measures */
+    void *memory; /* NULL: only measures */
     size_t used;
 } gt_cursor;
 
 /* A cursor that carves `memory`, which is there: 64-byte aligned. */
 static inline __attribute__((nonnull)) gt_cursor gt_cursor_over(void *memory)
 {
-    return (gt_cursor){.base = memory};
+    return (gt_cursor){.memory = memory};
 }
 
 /* The next count * size bytes, 64-byte aligned; NULL while measuring. */
 static inline void *gt_cursor_take(gt_cursor *c, size_t count, size_t size)
 {
-    void *p = c->base ? (char *)c->base + c->used : NULL;
+    void *p = c->memory ? (char *)c->memory + c->used : NULL;
     c->used += gt_align_up(count * size, GT_ARENA_ALIGN);
     return p;
 }

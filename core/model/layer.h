@@ -35,9 +35,9 @@ void gt_layer_enter(gt_layer_call *c, int layer, const gt_layer_weights *w);
 gt_layer_call gt_layer_few(const gt_layer_call *c);
 
 /* Row `row` of [n, width] act. */
-static inline void *gt_layer_row(const gt_layer_call *c, const void *base, int row, int width)
+static inline void *gt_layer_row(const gt_layer_call *c, const void *rows, int row, int width)
 {
-    return (char *)(uintptr_t)base + (size_t)row * (size_t)width * (size_t)gt_dtype_block_bytes(c->k->act);
+    return (char *)(uintptr_t)rows + (size_t)row * (size_t)width * (size_t)gt_dtype_block_bytes(c->k->act);
 }
 
 /* The frozen weight of a projection; the rows of its products. */

@@ -1,6 +1,5 @@
 /* config.json with both spellings of rotation (transformers 5 reads rope_parameters, transformers 4 the three older
- * keys; they agree), and every number in the type that transformers' classes insist on: sizes
- * as integers, the rest as reals. */
+ * keys; they agree), and every number in the type that transformers' classes insist on: sizes whole, the rest real. */
 #include "model_config.h"
 
 static void add_layer_types(gt_json_writer *w, gt_json_node *root, const gt_model_config *c)

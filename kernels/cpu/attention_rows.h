@@ -5,11 +5,11 @@
 
 #include <stdbool.h>
 
-/* Scores of `rows` (query, head) pairs against keys base ... base + len - 1; len is a multiple of 64. Row r sees keys
+/* Scores of `rows` (query, head) pairs against keys first ... first + len - 1; len is a multiple of 64. Row r sees keys
  * begin[r] ... end[r] - 1. Values are float32 when wide, else bf16; round: each step's result is rounded to bf16. */
 typedef struct {
     void *s; /* [rows, len] */
-    int rows, len, base;
+    int rows, len, first;
     const int *begin, *end; /* [rows] */
     bool wide, round;
     float scale;

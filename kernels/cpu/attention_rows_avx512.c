@@ -44,8 +44,8 @@ static inline __m512 scaled(const void *s, size_t at, bool wide, bool round, __m
 
 static inline void columns(const gt_score_block *b, int r, int *lo, int *hi)
 {
-    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->base));
-    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->base));
+    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->first));
+    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->first));
 }
 
 static inline void scale_max_as(const gt_score_block *b, float *most, bool wide, bool round)

@@ -28,8 +28,8 @@ static void save(const gt_score_block *b, void *p, size_t i, float v)
 /* Visible columns of row r within the block. */
 static void columns(const gt_score_block *b, int r, int *lo, int *hi)
 {
-    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->base));
-    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->base));
+    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->first));
+    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->first));
 }
 
 static void scale_max(const gt_score_block *b, float *most)

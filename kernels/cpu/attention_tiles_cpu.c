@@ -94,17 +94,17 @@ gt_attn_run gt_attn_run_at(const gt_attn_tile *t, int at, int limit)
     return run;
 }
 
-static const void *operand(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, const void *base,
+static const void *operand(const gt_attn_plan *p, const gt_attn_tile *t, const gt_attn_run *run, const void *memory,
                            const void *const *pages, char *scratch, ptrdiff_t *stride)
 {
     const gt_kv_view *kv = &t->span->kv;
     const size_t d = (size_t)p->a->head_dim, row_bytes = d * p->operand_bytes;
     ptrdiff_t at = run->begin;
     if (kv->page_tokens > 0) {
-        base = pages[at / kv->page_tokens];
+        memory = pages[at / kv->page_tokens];
         at %= kv->page_tokens;
     }
-    const char *rows = (const char *)base + (at * kv->stride + t->kv_head * p->a->head_dim) * (ptrdiff_t)p->act_bytes;
+    const char *rows = (const char *)memory + (at * kv->stride + t->kv_head * p->a->head_dim) * (ptrdiff_t)p->act_bytes;
     /* Rows with gaps (several kv heads) would meet the library's slower kernel in every product they enter. */
     if (run->count == run->keys && p->operand == p->act && kv->stride == p->a->head_dim) {
         *stride = kv->stride;
@@ -135,7 +135,7 @@ gt_score_block gt_attn_block(const gt_attn_plan *p, const gt_attn_tile *t, const
     return (gt_score_block){.s = scores,
                             .rows = t->padded,
                             .len = run->keys,
-                            .base = run->begin,
+                            .first = run->begin,
                             .begin = t->begin,
                             .end = t->end,
                             .wide = p->operand == GT_F32,

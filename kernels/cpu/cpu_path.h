@@ -8,7 +8,7 @@
 
 /* Ascending: each has all that the ones before it have. */
 typedef enum {
-    GT_PATH_PLAIN,       /* "plain": C as the compiler's base instruction set has it */
+    GT_PATH_PLAIN,       /* "plain": C in what every x86-64 has */
     GT_PATH_AVX2,        /* "avx2": AVX2, FMA, F16C */
     GT_PATH_AVX512,      /* "avx512_core": AVX-512 F, BW, VL, DQ */
     GT_PATH_AVX512_BF16, /* "avx512_core_bf16": and AVX512_BF16 */

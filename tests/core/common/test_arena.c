@@ -98,7 +98,7 @@ static void a_cursor_measures_what_it_carves(void **state)
     (void)state;
     static const size_t count[] = {3, 0, 64, 65}, at[] = {0, 64, 64, 576};
     _Alignas(64) static char memory[1152];
-    gt_cursor measure = {0}, real = {.base = memory};
+    gt_cursor measure = {0}, real = gt_cursor_over(memory);
     for (int i = 0; i < 4; i++) {
         assert_null(gt_cursor_take(&measure, count[i], 8));
         assert_ptr_equal(gt_cursor_take(&real, count[i], 8), memory + at[i]);
@@ -127,12 +127,12 @@ static void building_measures_and_carves(void **state)
     building b = {0};
     assert_ok(gt_arena_build(&a, carve_building, &b));
     assert_int_equal(b.calls, 2);
-    assert_non_null(a.base);
+    assert_non_null(a.memory);
     assert_int_equal(a.used, a.capacity);
     gt_arena_free(&a);
     building unlike = {.grows = true};
     assert_fails(gt_arena_build(&a, carve_building, &unlike), GT_ERR_INTERNAL, "plan and use disagree");
-    assert_null(a.base);
+    assert_null(a.memory);
 }
 
 int main(void)

@@ -94,7 +94,7 @@ static scene *open_scene(const char *model, gt_backend backend, gt_dtype act)
     lay_out_adapters(s);
     assert_ok(gt_arena_build(&s->adapters, carve_adapters, s));
     assert_ok(gt_arena_build(&s->caches, carve_caches, s));
-    memset(s->caches.base, 0xff, s->caches.used); /* not a number in every dtype: what was not written is not read */
+    memset(s->caches.memory, 0xff, s->caches.used); /* not a number in every dtype: what was not written is not read */
     const gt_pass_options o = {.max_tokens = gt_max_int(rows_before(DOCS, true), rows_before(DOCS, false)),
                                .max_documents = DOCS,
                                .head_rows = rows_before(DOCS, false),
