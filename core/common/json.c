@@ -66,7 +66,8 @@ static uint64_t hash_key(const char *key, size_t size)
     return gt_mix64(h ^ w);
 }
 
-static gt_status fail_at_(const parser *p, const char *at, const char *what)
+/* Where it is in the text, in words. A row of a JSON lines file is one line, and `where` says which. */
+static void name_place(char *place, size_t size, const parser *p, const char *at)
 {
     size_t line = 1, column = 1;
     for (const char *c = p->text; c < at; c++) {
@@ -76,9 +77,17 @@ static gt_status fail_at_(const parser *p, const char *at, const char *what)
             column = 1;
         }
     }
-    /* a row of a JSON lines file is one line, and `where` says which */
-    if (line == 1) return GT_FAIL(GT_ERR_DATA, "%s: invalid JSON at column %zu: %s", p->where, column, what);
-    return GT_FAIL(GT_ERR_DATA, "%s: invalid JSON at line %zu, column %zu: %s", p->where, line, column, what);
+    if (line == 1)
+        snprintf(place, size, "column %zu", column);
+    else
+        snprintf(place, size, "line %zu, column %zu", line, column);
+}
+
+static gt_status fail_at(const parser *p, const char *at, const char *what)
+{
+    char place[64];
+    name_place(place, sizeof place, p, at);
+    return GT_FAIL(GT_ERR_DATA, "%s: invalid JSON at %s: %s", p->where, place, what);
 }
 
 static void *take(gt_json_doc *d, size_t bytes)
@@ -101,14 +110,10 @@ static void *take(gt_json_doc *d, size_t bytes)
     return p;
 }
 
-static gt_status no_memory_(const parser *p)
+static gt_status no_memory(const parser *p)
 {
     return GT_FAIL(GT_ERR_NOMEM, "%s: no memory for %zu bytes of JSON", p->where, (size_t)(p->end - p->text));
 }
-
-/* Never GT_OK, and clang's analyzer, which does not look this deep, knows it (status.h). */
-#define fail_at(p, at, what) GT_FAILED_(fail_at_(p, at, what))
-#define no_memory(p) GT_FAILED_(no_memory_(p))
 
 static gt_status new_value(parser *p, gt_json **out, gt_json_type type)
 {

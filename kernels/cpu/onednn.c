@@ -15,12 +15,15 @@ extern void omp_set_num_threads(int threads);
 /* Enough for the tiles of one training step (about 150 shapes) beside the odd last tiles of varying micro-batches. */
 enum { CAPACITY = 512, BUCKETS = 1024, BLOCKED = 2 };
 
-typedef struct {
-    int32_t m, n, k;
-    uint8_t ta, b_kind, ab, c; /* b_kind: 0 as it is, 1 transposed, 2 in blocks */
-    int64_t lda, ldb, ldc;
-    float alpha, beta;
-} product_key; /* no padding: hashed as bytes */
+typedef union {
+    struct {
+        int32_t m, n, k;
+        uint8_t ta, b_kind, ab, c; /* b_kind: 0 as it is, 1 transposed, 2 in blocks */
+        int64_t lda, ldb, ldc;
+        float alpha, beta;
+    };
+    uint64_t word[6]; /* what is hashed and compared: a key equals itself, also with an alpha that is no number */
+} product_key;
 _Static_assert(sizeof(product_key) == 48, "product_key must have no padding");
 
 typedef struct {
@@ -185,26 +188,18 @@ static product_key key_of(const gt_onednn_product *p)
 
 static unsigned hash_of(const product_key *key)
 {
-    uint64_t h = 0xcbf29ce484222325u, word;
-    for (size_t i = 0; i < sizeof *key; i += 8) {
-        memcpy(&word, (const char *)key + i, 8);
-        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof key->word / sizeof *key->word; i++) {
+        h = (h ^ key->word[i]) * 0x9e3779b97f4a7c15u;
         h ^= h >> 29;
     }
     return (unsigned)(h % BUCKETS);
 }
 
-static bool same(const product_key *a, const product_key *b)
-{
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->ta == b->ta && a->b_kind == b->b_kind && a->ab == b->ab &&
-           a->c == b->c && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc && a->alpha == b->alpha &&
-           a->beta == b->beta;
-}
-
 static entry *find(const product_key *key)
 {
     for (int i = cache.bucket[hash_of(key)]; i >= 0; i = cache.entries[i].next)
-        if (same(&cache.entries[i].key, key)) return &cache.entries[i];
+        if (memcmp(cache.entries[i].key.word, key->word, sizeof key->word) == 0) return &cache.entries[i];
     return NULL;
 }
 
