@@ -257,6 +257,19 @@ static void more_shapes_than_the_cache_holds_are_fine(void **state)
     runner_free(&r);
 }
 
+/* The primitive of such a product is found again in the cache: one that is not is built for ever. */
+static void a_product_with_an_alpha_that_is_no_number_ends(void **state)
+{
+    (void)state;
+    runner r = runner_new(1);
+    const shape s = {3, 5, 7, false, true, 0};
+    problem p = problem_new(&s, GT_F32, GT_F32, NAN, 0.0f);
+    run(&p, &r);
+    for (size_t c = 0; c < p.c_count; c++) assert_true(isnan(get(GT_F32, p.g.c, c)));
+    problem_free(&p);
+    runner_free(&r);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -289,6 +302,7 @@ int main(void)
         cmocka_unit_test(weights_decoded_for_products_give_the_same_products),
         cmocka_unit_test(beta_zero_never_reads_the_result),
         cmocka_unit_test(more_shapes_than_the_cache_holds_are_fine),
+        cmocka_unit_test(a_product_with_an_alpha_that_is_no_number_ends),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
