@@ -18,11 +18,11 @@ static bool holds_zero_byte(const gt_json *v)
 
 static gt_status check_strings(const gt_json *root, const char *where)
 {
-    for (const gt_json *m = root->child; m; m = m->next)
-        if (holds_zero_byte(m))
-            return GT_FAIL(GT_ERR_DATA, "%s: '%.60s' holds U+0000, which no text in a config does", where,
-                           m->key ? m->key : "");
-    return GT_OK;
+    const gt_json *m = root->type == GT_JSON_STRING ? root : root->child;
+    while (m && !holds_zero_byte(m)) m = m->next;
+    return m ? GT_FAIL(GT_ERR_DATA, "%s: '%.60s' holds U+0000, which no text in a config does", where,
+                       m->key ? m->key : "(a text)")
+             : GT_OK;
 }
 
 gt_status gt_config_parse(struct cJSON **out, const char *text, size_t size, const char *where)

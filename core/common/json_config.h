@@ -1,9 +1,10 @@
-/* json_config.h - small configs that other programs write (config.json, generation_config.json, adapter_config.json,
- * tokenizer_config.json), read with cJSON behind our strict reader, which first refuses what cJSON lets pass.
+/* json_config.h - configs of a user's and of other programs (recipes, config.json, generation_config.json,
+ * adapter_config.json, tokenizer_config.json), read with cJSON behind our strict reader, which first refuses what cJSON
+ * lets pass.
  *
  * cJSON keeps a number as a double and ends a string at a zero byte. So a whole number counts as one however it is
  * spelled (640, 640.0), and a config with U+0000 in a key or string is refused. What needs more than that (rows,
- * tokenizer.json, headers of tensor files, recipes, our own formats) is read with json.h. */
+ * tokenizer.json, headers of tensor files, our own formats) is read with json.h. */
 #ifndef GT_JSON_CONFIG_H
 #define GT_JSON_CONFIG_H
 

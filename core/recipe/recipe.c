@@ -2,6 +2,7 @@
 #include "recipe.h"
 
 #include "fs.h"
+#include "json_config.h"
 #include "recipe_table.h"
 
 #include <errno.h>
@@ -21,10 +22,10 @@ typedef struct {
 
 static gt_status store_default(gt_recipe *r, const gt_recipe_key *k)
 {
-    gt_json_doc *d;
-    GT_TRY(gt_json_parse(&d, k->fallback, strlen(k->fallback), k->name));
-    gt_status st = gt_recipe_store(r, k, gt_json_root(d));
-    gt_json_free(d);
+    cJSON *v;
+    GT_TRY(gt_config_parse(&v, k->fallback, strlen(k->fallback), k->name));
+    gt_status st = gt_recipe_store(r, k, v);
+    cJSON_Delete(v);
     return st;
 }
 
@@ -50,11 +51,11 @@ void gt_recipe_free(gt_recipe *r)
     memset(r, 0, sizeof *r);
 }
 
-static bool asks_for_nothing(const gt_recipe_key *k, const gt_json *v)
+static bool asks_for_nothing(const gt_recipe_key *k, const cJSON *v)
 {
-    if (v->type == GT_JSON_NULL) return true;
-    if ((v->type == GT_JSON_ARRAY || v->type == GT_JSON_OBJECT) && v->count == 0) return true;
-    if (v->type == GT_JSON_STRING && v->length == 0) return true;
+    if (cJSON_IsNull(v)) return true;
+    if ((cJSON_IsArray(v) || cJSON_IsObject(v)) && !v->child) return true;
+    if (cJSON_IsString(v) && !v->valuestring[0]) return true;
     gt_text t = {0};
     gt_recipe_print_json(&t, v);
     bool same = false;
@@ -72,7 +73,7 @@ static bool is_secret(const char *name)
     return strstr(name, "_token") && strncmp(name, "eos", 3) != 0;
 }
 
-static gt_status take_foreign(parsing *p, const gt_recipe_key *k, const gt_json *v)
+static gt_status take_foreign(parsing *p, const gt_recipe_key *k, const cJSON *v)
 {
     if (asks_for_nothing(k, v)) return GT_OK;
     gt_text shown = {0};
@@ -98,7 +99,7 @@ static gt_status take_foreign(parsing *p, const gt_recipe_key *k, const gt_json 
     return st;
 }
 
-static gt_status take(parsing *p, const char *name, const gt_json *v, unsigned char level)
+static gt_status take(parsing *p, const char *name, const cJSON *v, unsigned char level)
 {
     const gt_recipe_key *k = gt_recipe_key_find(name);
     if (!k) {
@@ -118,14 +119,10 @@ static gt_status take(parsing *p, const char *name, const gt_json *v, unsigned c
     return GT_OK;
 }
 
-static gt_status take_file(parsing *p, const gt_json *root)
+static gt_status take_file(parsing *p, const cJSON *root)
 {
-    if (root->type != GT_JSON_OBJECT)
-        return GT_FAIL(GT_ERR_CONFIG, "a recipe is one JSON object, {\"key\": value, ...}");
-    for (const gt_json *c = root->child; c; c = c->next) {
-        if (strlen(c->key) != c->key_length) return GT_FAIL(GT_ERR_CONFIG, "a key holds the character U+0000");
-        GT_TRY(take(p, c->key, c, 1));
-    }
+    if (!cJSON_IsObject(root)) return GT_FAIL(GT_ERR_CONFIG, "a recipe is one JSON object, {\"key\": value, ...}");
+    for (const cJSON *c = root->child; c; c = c->next) GT_TRY(take(p, c->string, c, 1));
     return GT_OK;
 }
 
@@ -140,31 +137,29 @@ static bool wants_text(const char *key)
 
 static gt_status take_set(parsing *p, const gt_recipe_set *s)
 {
-    size_t size = strlen(s->value);
-    gt_json_doc *d = NULL;
-    gt_json word = {.type = GT_JSON_STRING, .string = s->value, .length = size};
-    const gt_json *v = &word;
+    const size_t size = strlen(s->value);
+    cJSON *made = NULL;
+    const cJSON word = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)s->value};
+    const cJSON *v = &word;
     if (!gt_utf8_valid(s->value, size, NULL)) return GT_FAIL(GT_ERR_CONFIG, "the value of %s is not UTF-8", s->key);
-    if (gt_json_parse(&d, s->value, size, s->flag) == GT_OK) {
-        gt_json_type t = gt_json_root(d)->type;
-        if (!(wants_text(s->key) && (t == GT_JSON_NUMBER || t == GT_JSON_TRUE || t == GT_JSON_FALSE)))
-            v = gt_json_root(d);
-    } else
-        d = NULL;
+    if (gt_config_parse(&made, s->value, size, s->flag) == GT_OK) {
+        if (!(wants_text(s->key) && (cJSON_IsNumber(made) || cJSON_IsBool(made)))) v = made;
+    } else if (strstr(s->value, "\\u0000"))
+        return GT_FAIL(GT_ERR_CONFIG, "the value of %s holds the character U+0000", s->key);
     gt_status st = take(p, s->key, v, 2);
-    gt_json_free(d);
+    cJSON_Delete(made);
     return st;
 }
 
 static gt_status parse_into(parsing *p, const char *text, size_t size, const gt_recipe_set *sets, int set_count)
 {
     GT_TRY(store_defaults(&p->r));
-    gt_json_doc *d;
-    gt_status st = gt_json_parse(&d, text, size, p->where);
+    cJSON *root;
+    gt_status st = gt_config_parse(&root, text, size, p->where);
     if (st == GT_ERR_DATA) return GT_FAIL(GT_ERR_CONFIG, "%s", gt_error_last()->message);
     if (st != GT_OK) return st;
-    st = take_file(p, gt_json_root(d));
-    gt_json_free(d);
+    st = take_file(p, root);
+    cJSON_Delete(root);
     if (st != GT_OK) return gt_error_prefix("%s", p->where);
     for (int i = 0; i < set_count; i++)
         if (take_set(p, &sets[i]) != GT_OK) return gt_error_prefix("%s", sets[i].flag);

@@ -50,7 +50,7 @@ void gt_recipe_add_allowed(gt_text *out, const gt_recipe_key *k, bool in_docs)
 }
 
 /* "lora_r is 0; allowed: a whole number from 1 to 65536" */
-gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail)
+gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const cJSON *v, const char *detail)
 {
     gt_text t = {0}, shown = {0};
     gt_recipe_print_json(&shown, v);

@@ -26,21 +26,22 @@ void gt_string_list_free(gt_string_list *l)
     *l = (gt_string_list){NULL, 0};
 }
 
-bool gt_recipe_usable_text(const gt_json *v)
+bool gt_recipe_usable_text(const cJSON *v)
 {
-    return v->type == GT_JSON_STRING && v->length > 0 && gt_json_c_string(v);
+    return cJSON_IsString(v) && v->valuestring[0];
 }
 
-gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field)
+gt_status gt_recipe_store_list(const gt_recipe_key *k, const cJSON *v, gt_string_list *field)
 {
     gt_string_list made = {NULL, 0};
     gt_status st = GT_OK;
-    if (v->type == GT_JSON_STRING)
-        st = gt_recipe_usable_text(v) ? gt_string_list_add(&made, v->string) : gt_recipe_not_allowed(k, v, NULL);
-    else if (v->type == GT_JSON_ARRAY) {
-        for (const gt_json *c = v->child; c && st == GT_OK; c = c->next)
-            st = gt_recipe_usable_text(c) ? gt_string_list_add(&made, c->string) : gt_recipe_not_allowed(k, v, NULL);
-    } else if (!(v->type == GT_JSON_NULL && k->nullable))
+    if (cJSON_IsString(v))
+        st = gt_recipe_usable_text(v) ? gt_string_list_add(&made, v->valuestring) : gt_recipe_not_allowed(k, v, NULL);
+    else if (cJSON_IsArray(v)) {
+        for (const cJSON *c = v->child; c && st == GT_OK; c = c->next)
+            st = gt_recipe_usable_text(c) ? gt_string_list_add(&made, c->valuestring)
+                                          : gt_recipe_not_allowed(k, v, NULL);
+    } else if (!(cJSON_IsNull(v) && k->nullable))
         st = gt_recipe_not_allowed(k, v, NULL);
     if (st != GT_OK) {
         gt_string_list_free(&made);

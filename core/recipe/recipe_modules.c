@@ -12,7 +12,7 @@
 #include <strings.h>
 
 /* The failure of a callee becomes the detail of what is said about the key. */
-static gt_status refused_for(const gt_recipe_key *k, const gt_json *v)
+static gt_status refused_for(const gt_recipe_key *k, const cJSON *v)
 {
     char words[sizeof gt_error_last()->message];
     memcpy(words, gt_error_last()->message, sizeof words);
@@ -20,7 +20,7 @@ static gt_status refused_for(const gt_recipe_key *k, const gt_json *v)
 }
 
 /* A pattern that cannot be read is said at the key, not when the model is open. */
-static gt_status check_regex(const gt_recipe_key *k, const gt_json *v, const char *pattern)
+static gt_status check_regex(const gt_recipe_key *k, const cJSON *v, const char *pattern)
 {
     gt_regex *regex = NULL;
     const gt_status st = gt_regex_compile(&regex, pattern);
@@ -36,36 +36,35 @@ static void targets_free(gt_recipe_targets *t)
 }
 
 /* A list of names or a regular expression. */
-static gt_status store_names(const gt_recipe_key *k, const gt_json *v, gt_recipe_targets *made)
+static gt_status store_names(const gt_recipe_key *k, const cJSON *v, gt_recipe_targets *made)
 {
-    if (v->type == GT_JSON_ARRAY && v->count > GT_LORA_MAX_NAMES)
-        return gt_recipe_not_allowed(k, v, "at most 1024 names");
-    if (v->type == GT_JSON_ARRAY) return gt_recipe_store_list(k, v, &made->names);
+    if (cJSON_GetArraySize(v) > GT_LORA_MAX_NAMES) return gt_recipe_not_allowed(k, v, "at most 1024 names");
+    if (cJSON_IsArray(v)) return gt_recipe_store_list(k, v, &made->names);
     if (!gt_recipe_usable_text(v)) return gt_recipe_not_allowed(k, v, NULL);
-    GT_TRY(check_regex(k, v, v->string));
-    made->regex = strdup(v->string);
+    GT_TRY(check_regex(k, v, v->valuestring));
+    made->regex = strdup(v->valuestring);
     return made->regex ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
 }
 
-static gt_status store_targets(const gt_recipe_key *k, const gt_json *v, gt_recipe_targets *made)
+static gt_status store_targets(const gt_recipe_key *k, const cJSON *v, gt_recipe_targets *made)
 {
-    if (v->type == GT_JSON_ARRAY && v->count == 0) return gt_recipe_not_allowed(k, v, "an empty list names no module");
-    if (v->type == GT_JSON_NULL) {
+    if (cJSON_IsArray(v) && !v->child) return gt_recipe_not_allowed(k, v, "an empty list names no module");
+    if (cJSON_IsNull(v)) {
         GT_TRY(gt_string_list_add(&made->names, "q_proj")); /* PEFT's own for gemma3_text */
         return gt_string_list_add(&made->names, "v_proj");
     }
-    made->all_linear = v->type == GT_JSON_STRING && strcasecmp(v->string, "all-linear") == 0;
+    made->all_linear = cJSON_IsString(v) && strcasecmp(v->valuestring, "all-linear") == 0;
     return made->all_linear ? GT_OK : store_names(k, v, made);
 }
 
 /* As for PEFT, what is empty excludes nothing. */
-static gt_status store_exclusion(const gt_recipe_key *k, const gt_json *v, gt_recipe_targets *made)
+static gt_status store_exclusion(const gt_recipe_key *k, const cJSON *v, gt_recipe_targets *made)
 {
-    if (v->type == GT_JSON_NULL || (v->type == GT_JSON_STRING && v->length == 0)) return GT_OK;
+    if (cJSON_IsNull(v) || (cJSON_IsString(v) && !v->valuestring[0])) return GT_OK;
     return store_names(k, v, made);
 }
 
-static gt_status replace_targets(const gt_recipe_key *k, const gt_json *v, gt_recipe_targets *field)
+static gt_status replace_targets(const gt_recipe_key *k, const cJSON *v, gt_recipe_targets *field)
 {
     gt_recipe_targets made = {0};
     const gt_status st = k->type == GT_KEY_TARGETS ? store_targets(k, v, &made) : store_exclusion(k, v, &made);
@@ -78,20 +77,20 @@ static gt_status replace_targets(const gt_recipe_key *k, const gt_json *v, gt_re
     return GT_OK;
 }
 
-static gt_status store_layers(const gt_recipe_key *k, const gt_json *v, gt_recipe_layers *field)
+static gt_status store_layers(const gt_recipe_key *k, const cJSON *v, gt_recipe_layers *field)
 {
-    const bool list = v->type == GT_JSON_ARRAY;
-    const size_t count = list ? v->count : v->type != GT_JSON_NULL;
+    const bool list = cJSON_IsArray(v);
+    const size_t count = list ? (size_t)cJSON_GetArraySize(v) : !cJSON_IsNull(v);
     if (count > GT_MAX_LAYERS) return gt_recipe_not_allowed(k, v, "more numbers than a model can have layers");
     gt_recipe_layers made = {calloc(count + 1, sizeof *made.item), 0};
     if (!made.item) return GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
-    for (const gt_json *e = list ? v->child : v; made.count < count; e = e->next) {
-        if (e->type != GT_JSON_NUMBER || !(e->number >= k->min && e->number <= k->max) ||
-            e->number != floor(e->number)) {
+    for (const cJSON *e = list ? v->child : v; made.count < count; e = e->next) {
+        if (!cJSON_IsNumber(e) || !(e->valuedouble >= k->min && e->valuedouble <= k->max) ||
+            e->valuedouble != floor(e->valuedouble)) {
             free(made.item);
             return gt_recipe_not_allowed(k, v, NULL);
         }
-        made.item[made.count++] = (int)e->number;
+        made.item[made.count++] = (int)e->valuedouble;
     }
     free(field->item);
     *field = made;
@@ -105,28 +104,27 @@ static void patterns_free(gt_recipe_patterns *p)
     *p = (gt_recipe_patterns){NULL, 0};
 }
 
-static gt_status add_pattern(const gt_recipe_key *k, const gt_json *v, const gt_json *e, gt_recipe_patterns *made)
+static gt_status add_pattern(const gt_recipe_key *k, const cJSON *v, const cJSON *e, gt_recipe_patterns *made)
 {
-    if (e->key_length == 0) return gt_recipe_not_allowed(k, v, "an empty pattern matches no module");
-    if (strlen(e->key) != e->key_length) return gt_recipe_not_allowed(k, v, "a pattern holds the character U+0000");
-    if (e->type != GT_JSON_NUMBER || !(e->number >= k->min && e->number <= k->max) ||
-        (k->type == GT_KEY_RANKS && e->number != floor(e->number)))
+    if (!e->string[0]) return gt_recipe_not_allowed(k, v, "an empty pattern matches no module");
+    if (!cJSON_IsNumber(e) || !(e->valuedouble >= k->min && e->valuedouble <= k->max) ||
+        (k->type == GT_KEY_RANKS && e->valuedouble != floor(e->valuedouble)))
         return gt_recipe_not_allowed(k, v, NULL);
-    GT_TRY(check_regex(k, v, e->key));
-    char *pattern = strdup(e->key);
+    GT_TRY(check_regex(k, v, e->string));
+    char *pattern = strdup(e->string);
     if (!pattern) return GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
-    made->item[made->count++] = (gt_lora_override){pattern, e->number};
+    made->item[made->count++] = (gt_lora_override){pattern, e->valuedouble};
     return GT_OK;
 }
 
-static gt_status store_patterns(const gt_recipe_key *k, const gt_json *v, gt_recipe_patterns *field)
+static gt_status store_patterns(const gt_recipe_key *k, const cJSON *v, gt_recipe_patterns *field)
 {
-    if (v->type != GT_JSON_OBJECT && v->type != GT_JSON_NULL) return gt_recipe_not_allowed(k, v, NULL);
-    const size_t count = v->type == GT_JSON_OBJECT ? v->count : 0;
+    if (!cJSON_IsObject(v) && !cJSON_IsNull(v)) return gt_recipe_not_allowed(k, v, NULL);
+    const size_t count = (size_t)cJSON_GetArraySize(v);
     if (count > GT_LORA_MAX_NAMES) return gt_recipe_not_allowed(k, v, "at most 1024 patterns");
     gt_recipe_patterns made = {calloc(count + 1, sizeof *made.item), 0};
     gt_status st = made.item ? GT_OK : GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
-    for (const gt_json *e = count ? v->child : NULL; e && st == GT_OK; e = e->next) st = add_pattern(k, v, e, &made);
+    for (const cJSON *e = v->child; e && st == GT_OK; e = e->next) st = add_pattern(k, v, e, &made);
     if (st != GT_OK) {
         patterns_free(&made);
         return st;
@@ -136,7 +134,7 @@ static gt_status store_patterns(const gt_recipe_key *k, const gt_json *v, gt_rec
     return GT_OK;
 }
 
-gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const gt_json *v)
+gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const cJSON *v)
 {
     switch (k->type) {
     case GT_KEY_TARGETS:

@@ -16,34 +16,26 @@ void gt_recipe_print_number(gt_text *out, double v)
     gt_text_add(out, text, strlen(text));
 }
 
-void gt_recipe_print_json(gt_text *out, const gt_json *v)
+void gt_recipe_print_json(gt_text *out, const cJSON *v)
 {
-    switch (v->type) {
-    case GT_JSON_NULL:
-        gt_text_addf(out, "null");
+    if (cJSON_IsNull(v) || cJSON_IsBool(v)) {
+        gt_text_addf(out, cJSON_IsNull(v) ? "null" : cJSON_IsTrue(v) ? "true" : "false");
         return;
-    case GT_JSON_FALSE:
-        gt_text_addf(out, "false");
-        return;
-    case GT_JSON_TRUE:
-        gt_text_addf(out, "true");
-        return;
-    case GT_JSON_NUMBER:
-        gt_recipe_print_number(out, v->number);
-        return;
-    case GT_JSON_STRING:
-        gt_text_add_json_string(out, v->string, v->length);
-        return;
-    case GT_JSON_ARRAY:
-    case GT_JSON_OBJECT:
-        break;
     }
-    bool object = v->type == GT_JSON_OBJECT;
+    if (cJSON_IsNumber(v)) {
+        gt_recipe_print_number(out, v->valuedouble);
+        return;
+    }
+    if (cJSON_IsString(v)) {
+        gt_recipe_print_text(out, v->valuestring);
+        return;
+    }
+    const bool object = cJSON_IsObject(v);
     gt_text_addf(out, object ? "{" : "[");
-    for (const gt_json *c = v->child; c; c = c->next) {
+    for (const cJSON *c = v->child; c; c = c->next) {
         if (c != v->child) gt_text_addf(out, ", ");
         if (object) {
-            gt_text_add_json_string(out, c->key, c->key_length);
+            gt_recipe_print_text(out, c->string);
             gt_text_addf(out, ": ");
         }
         gt_recipe_print_json(out, c);

@@ -1,5 +1,6 @@
 /* recipe_store.c - one JSON value into one field of the recipe, and the field back into text. A field is found by its
  * offset in the table (recipe_keys.c) and written as its key's type says; every enum is written as an int. */
+#include "json_config.h"
 #include "recipe_table.h"
 
 #include <math.h>
@@ -102,52 +103,52 @@ void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k)
     }
 }
 
-static gt_status store_number(const gt_recipe_key *k, const gt_json *v, void *field)
+static gt_status store_number(const gt_recipe_key *k, const cJSON *v, void *field)
 {
-    if (v->type == GT_JSON_NULL && k->nullable) {
+    if (cJSON_IsNull(v) && k->nullable) {
         if (k->type == GT_KEY_INT)
             *(int64_t *)field = (int64_t)k->null_value;
         else
             *(double *)field = k->null_value;
         return GT_OK;
     }
-    if (v->type != GT_JSON_NUMBER) return gt_recipe_not_allowed(k, v, NULL);
-    if (!(v->number >= k->min && v->number <= k->max)) return gt_recipe_not_allowed(k, v, NULL);
+    if (!cJSON_IsNumber(v)) return gt_recipe_not_allowed(k, v, NULL);
+    if (!(v->valuedouble >= k->min && v->valuedouble <= k->max)) return gt_recipe_not_allowed(k, v, NULL);
     if (k->type == GT_KEY_REAL) {
-        *(double *)field = v->number;
+        *(double *)field = v->valuedouble;
         return GT_OK;
     }
-    if (v->number != floor(v->number)) return gt_recipe_not_allowed(k, v, NULL);
-    *(int64_t *)field = (int64_t)v->number; /* all ranges lie far inside what a double counts exactly */
+    if (v->valuedouble != floor(v->valuedouble)) return gt_recipe_not_allowed(k, v, NULL);
+    *(int64_t *)field = (int64_t)v->valuedouble; /* all ranges lie far inside what a double counts exactly */
     return GT_OK;
 }
 
-static gt_status store_choice(gt_recipe *r, const gt_recipe_key *k, const gt_json *v)
+static gt_status store_choice(gt_recipe *r, const gt_recipe_key *k, const cJSON *v)
 {
     for (const gt_key_choice *c = k->choices; c->text; c++) {
         bool same;
-        if (v->type == GT_JSON_STRING)
-            same = !c->bare && gt_json_is_string(v, c->text);
+        if (cJSON_IsString(v))
+            same = !c->bare && gt_config_is_string(v, c->text);
         else
-            same = c->bare && ((v->type == GT_JSON_NULL && !strcmp(c->text, "null")) ||
-                               (v->type == GT_JSON_TRUE && !strcmp(c->text, "true")) ||
-                               (v->type == GT_JSON_FALSE && !strcmp(c->text, "false")));
+            same = c->bare &&
+                   ((cJSON_IsNull(v) && !strcmp(c->text, "null")) || (cJSON_IsTrue(v) && !strcmp(c->text, "true")) ||
+                    (cJSON_IsFalse(v) && !strcmp(c->text, "false")));
         if (!same) continue;
         if (c->warning) GT_TRY(gt_string_list_add(&r->warnings, c->warning));
         *(int *)gt_recipe_field(r, k) = c->value;
         return GT_OK;
     }
-    for (const gt_key_refusal *f = k->refusals; f && f->text && v->type == GT_JSON_STRING; f++)
-        if (strncasecmp(v->string, f->text, strlen(f->text)) == 0) return gt_recipe_not_allowed(k, v, f->reason);
+    for (const gt_key_refusal *f = k->refusals; f && f->text && cJSON_IsString(v); f++)
+        if (strncasecmp(v->valuestring, f->text, strlen(f->text)) == 0) return gt_recipe_not_allowed(k, v, f->reason);
     return gt_recipe_not_allowed(k, v, NULL);
 }
 
-static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **field)
+static gt_status store_text(const gt_recipe_key *k, const cJSON *v, char **field)
 {
     char *copy = NULL;
-    if (!(v->type == GT_JSON_NULL && k->nullable)) {
+    if (!(cJSON_IsNull(v) && k->nullable)) {
         if (!gt_recipe_usable_text(v)) return gt_recipe_not_allowed(k, v, NULL);
-        copy = strdup(v->string);
+        copy = strdup(v->valuestring);
         if (!copy) return GT_FAIL(GT_ERR_NOMEM, "no memory for %s", k->name);
     }
     free(*field);
@@ -155,30 +156,28 @@ static gt_status store_text(const gt_recipe_key *k, const gt_json *v, char **fie
     return GT_OK;
 }
 
-static gt_status store_schedule(const gt_recipe_key *k, const gt_json *v, gt_recipe_schedule *field)
+static gt_status store_schedule(const gt_recipe_key *k, const cJSON *v, gt_recipe_schedule *field)
 {
     gt_recipe_schedule made;
     for (int i = 0; i < SCHEDULE_MEMBERS; i++) *schedule_member(&made, i) = NAN;
-    if (v->type != GT_JSON_NULL && v->type != GT_JSON_OBJECT) return gt_recipe_not_allowed(k, v, NULL);
-    for (const gt_json *c = v->type == GT_JSON_OBJECT ? v->child : NULL; c; c = c->next) {
+    if (!cJSON_IsNull(v) && !cJSON_IsObject(v)) return gt_recipe_not_allowed(k, v, NULL);
+    for (const cJSON *c = v->child; c; c = c->next) {
         int i = 0;
-        while (i < SCHEDULE_MEMBERS && (strlen(schedule_members[i].name) != c->key_length ||
-                                        memcmp(schedule_members[i].name, c->key, c->key_length) != 0))
-            i++;
-        if (i == SCHEDULE_MEMBERS || c->type != GT_JSON_NUMBER) return gt_recipe_not_allowed(k, v, NULL);
-        if (!(c->number >= schedule_members[i].min && c->number <= schedule_members[i].max)) {
+        while (i < SCHEDULE_MEMBERS && strcmp(schedule_members[i].name, c->string) != 0) i++;
+        if (i == SCHEDULE_MEMBERS || !cJSON_IsNumber(c)) return gt_recipe_not_allowed(k, v, NULL);
+        if (!(c->valuedouble >= schedule_members[i].min && c->valuedouble <= schedule_members[i].max)) {
             char detail[120];
             snprintf(detail, sizeof detail, "%s must be from %g to %g", schedule_members[i].name,
                      schedule_members[i].min, schedule_members[i].max);
             return gt_recipe_not_allowed(k, v, detail);
         }
-        *schedule_member(&made, i) = c->number;
+        *schedule_member(&made, i) = c->valuedouble;
     }
     *field = made;
     return GT_OK;
 }
 
-static gt_status store_report(gt_recipe *r, const gt_recipe_key *k, const gt_json *v)
+static gt_status store_report(gt_recipe *r, const gt_recipe_key *k, const cJSON *v)
 {
     gt_string_list names = {NULL, 0};
     gt_status st = gt_recipe_store_list(k, v, &names);
@@ -200,13 +199,13 @@ static gt_status store_report(gt_recipe *r, const gt_recipe_key *k, const gt_jso
     return st;
 }
 
-gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v)
+gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const cJSON *v)
 {
     void *field = gt_recipe_field(r, k);
     switch (k->type) {
     case GT_KEY_BOOL:
-        if (v->type != GT_JSON_TRUE && v->type != GT_JSON_FALSE) return gt_recipe_not_allowed(k, v, NULL);
-        *(bool *)field = v->type == GT_JSON_TRUE;
+        if (!cJSON_IsBool(v)) return gt_recipe_not_allowed(k, v, NULL);
+        *(bool *)field = cJSON_IsTrue(v);
         return GT_OK;
     case GT_KEY_INT:
     case GT_KEY_REAL:

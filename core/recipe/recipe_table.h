@@ -5,6 +5,8 @@
 
 #include "recipe.h"
 
+#include <cJSON.h>
+
 /* Keys with a field, and keys without one (aliases, without effect, refused). Both end with a NULL name. */
 extern const gt_recipe_key gt_recipe_applied[];
 extern const gt_recipe_key gt_recipe_foreign[];
@@ -19,13 +21,13 @@ static inline void *gt_recipe_field(const gt_recipe *r, const gt_recipe_key *k)
 
 /* Stores a JSON value in a key's field, replacing (and releasing) what is there. A synonym that does less than it says
  * adds its sentence to r->warnings. GT_ERR_CONFIG with "key: value; allowed" (no file name: the caller prefixes it). */
-gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const gt_json *v);
+gt_status gt_recipe_store(gt_recipe *r, const gt_recipe_key *k, const cJSON *v);
 
 /* Appends a field as JSON, canonical spelling. */
 void gt_recipe_print(gt_text *out, const gt_recipe *r, const gt_recipe_key *k);
 
 /* recipe_print.c: appends a value as JSON text. print_text: NULL gives null. */
-void gt_recipe_print_json(gt_text *out, const gt_json *v);
+void gt_recipe_print_json(gt_text *out, const cJSON *v);
 void gt_recipe_print_text(gt_text *out, const char *s);
 void gt_recipe_print_list(gt_text *out, const gt_string_list *l);
 void gt_recipe_print_number(gt_text *out, double v);
@@ -34,15 +36,15 @@ void gt_recipe_print_choice(gt_text *out, const gt_key_choice *c);
 /* recipe_allowed.c: appends what a key takes, in the words of docs/recipe.md or of a refusal. not_allowed refuses with
  * them: GT_ERR_CONFIG with "key is value; allowed: ..."; detail (may be NULL) is put behind. */
 void gt_recipe_add_allowed(gt_text *out, const gt_recipe_key *k, bool in_docs);
-gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const gt_json *v, const char *detail);
+gt_status gt_recipe_not_allowed(const gt_recipe_key *k, const cJSON *v, const char *detail);
 
-/* recipe_list.c: usable_text: a string that is not empty and holds no U+0000. */
-bool gt_recipe_usable_text(const gt_json *v);
-gt_status gt_recipe_store_list(const gt_recipe_key *k, const gt_json *v, gt_string_list *field);
+/* recipe_list.c: usable_text: a string that is not empty. */
+bool gt_recipe_usable_text(const cJSON *v);
+gt_status gt_recipe_store_list(const gt_recipe_key *k, const cJSON *v, gt_string_list *field);
 
 /* recipe_modules.c: fields of the types GT_KEY_TARGETS, GT_KEY_EXCLUSION, GT_KEY_LAYERS, GT_KEY_RANKS and
  * GT_KEY_ALPHAS, and what their keys say about each other. free leaves fields of other types alone. */
-gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const gt_json *v);
+gt_status gt_recipe_store_modules(void *field, const gt_recipe_key *k, const cJSON *v);
 void gt_recipe_print_modules(gt_text *out, const void *field, const gt_recipe_key *k);
 void gt_recipe_free_modules(void *field, const gt_recipe_key *k);
 gt_status gt_recipe_check_modules(const gt_recipe *r);

@@ -46,6 +46,7 @@ static void what_cjson_lets_pass_is_refused(void **state)
         {"{\"a\":01}", "leading zero"},
         {"{\"a\":\"x\\u0000y\"}", "'a' holds U+0000"},
         {"{\"a\":[1,{\"b\\u0000c\":1}]}", "'a' holds U+0000"},
+        {"\"x\\u0000\"", "holds U+0000"},
         {"\xef\xbb\xbf{}", "byte order mark"},
         {"", "the text ends"},
         {"{\"a\":\"", "does not end"},

@@ -289,6 +289,8 @@ static void a_wrong_type_or_value_names_key_value_and_range(void **state)
     refuses("{\"gradient_checkpointing\": \"true\"}", "gradient_checkpointing is \"true\"");
     refuses("{\"output_dir\": \"\"}", "output_dir is \"\"");
     refuses("{\"output_dir\": \"a\\u0000b\"}", "output_dir");
+    gt_recipe r;
+    assert_fails(parse_set(&r, "{}", "output_dir", "\"a\\u0000b\""), GT_ERR_CONFIG, "U+0000");
     refuses("{\"train_files\": {\"a\": 1}}", "a string or a list of strings");
     refuses("{\"lr_scheduler_kwargs\": {\"cycles\": 1}}", "num_cycles");
     refuses("{\"seed\": -1}", "seed is -1");
