@@ -2,8 +2,7 @@
  * leads from the contract up to what fills it. */
 #include "table.h"
 
-/* What may be asked for by name, whether the program has it or not. */
-static const char *const names[GT_BACKEND_COUNT] = {
+const char *const gt_backend_names[GT_BACKEND_COUNT + 1] = {
     [GT_BACKEND_AUTO] = "auto", [GT_BACKEND_CPU] = "cpu", [GT_BACKEND_REF] = "ref"};
 
 static const gt_backend_filling *offered[GT_BACKEND_COUNT];
@@ -23,11 +22,11 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
     const gt_backend_filling *f = offered[resolved(backend)];
     if (!f)
         return GT_FAIL(GT_ERR_CONFIG, "this program was built without the backend %s (kernels/backends)",
-                       names[resolved(backend)]);
+                       gt_backend_names[resolved(backend)]);
     const gt_kernels *k = f->table(act);
     if (!k)
         return GT_FAIL(GT_ERR_CONFIG, "backend %s has no kernels for compute dtype %s; use bfloat16 or float32",
-                       names[f->id], gt_dtype_name(act));
+                       gt_backend_names[f->id], gt_dtype_name(act));
     *out = k;
     return GT_OK;
 }
@@ -35,7 +34,7 @@ gt_status gt_kernels_get(const gt_kernels **out, gt_backend backend, gt_dtype ac
 int gt_kernels_path(gt_backend backend, const char **name)
 {
     const gt_backend_filling *f = offered[resolved(backend)];
-    *name = f ? names[f->id] : "?";
+    *name = f ? gt_backend_names[f->id] : "?";
     return f && f->path ? f->path(name) : 0;
 }
 

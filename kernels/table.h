@@ -94,6 +94,9 @@ typedef struct gt_kernels {
 /* The backends a program may be built with. AUTO is the fastest of them that this machine runs (cpu). */
 typedef enum { GT_BACKEND_AUTO, GT_BACKEND_CPU, GT_BACKEND_REF, GT_BACKEND_COUNT } gt_backend;
 
+/* What they are asked for by, in that order; NULL ends the list. Whether the program has them is another matter. */
+extern const char *const gt_backend_names[GT_BACKEND_COUNT + 1];
+
 /* What a backend hands in, static storage throughout. A path is an instruction set, or a generation of a device, that
  * it can be held to: numbered upwards from 0, each with all that the ones below it have. */
 typedef struct {
@@ -104,7 +107,7 @@ typedef struct {
 } gt_backend_filling;
 
 /* Makes a backend known; the last one offered under an id counts. Before any other call here, on one thread: this
- * folder names no backend, so the program offers what it was linked with (backends.h). */
+ * folder calls no backend, so the program offers what it was linked with (backends.h). */
 void gt_kernels_offer(const gt_backend_filling *filling);
 
 /* The table of a backend for a compute dtype; static storage. GT_ERR_CONFIG: the program offers no such backend, or it

@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-const char *const gt_backend_names[] = {"auto", "cpu", "ref", NULL};
-
 gt_backend gt_run_backend(const gt_run_options *o)
 {
-    if (!o->backend || strcmp(o->backend, "auto") == 0) return GT_BACKEND_AUTO;
-    return strcmp(o->backend, "ref") == 0 ? GT_BACKEND_REF : GT_BACKEND_CPU;
+    int id = GT_BACKEND_AUTO;
+    for (int i = 0; o->backend && gt_backend_names[i]; i++)
+        if (strcmp(o->backend, gt_backend_names[i]) == 0) id = i;
+    return (gt_backend)id;
 }
 
 gt_open_options gt_run_open_options(const gt_model_words *w)

@@ -49,8 +49,6 @@ typedef struct {
      .help = "control tokens spelled in " where " become control tokens"},                                             \
         GT_RUN_OPTIONS(&(o)->run)
 
-extern const char *const gt_backend_names[];
-
 /* What it means; the default where not given. */
 gt_backend gt_run_backend(const gt_run_options *o);
 

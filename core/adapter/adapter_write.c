@@ -83,7 +83,7 @@ static gt_status write_tensors(const char *path, const piece *p, size_t count)
 static bool layer_has_any(const gt_adapter_source *s, int layer)
 {
     for (int p = 0; p < GT_PROJ_COUNT; p++)
-        if (s->rank[layer * GT_PROJ_COUNT + p] > 0) return true;
+        if (s->rank[gt_slot_index((gt_slot){layer, (gt_proj)p})] > 0) return true;
     return false;
 }
 
@@ -97,7 +97,7 @@ static void make_regex(gt_text *t, const gt_adapter_source *s)
         int have = 0, lack = 0;
         for (int l = 0; l < layers; l++) {
             if (!layer_has_any(s, l)) continue;
-            if (s->rank[l * GT_PROJ_COUNT + p] > 0)
+            if (s->rank[gt_slot_index((gt_slot){l, (gt_proj)p})] > 0)
                 have++;
             else
                 lack++;
@@ -107,7 +107,7 @@ static void make_regex(gt_text *t, const gt_adapter_source *s)
     gt_text_addf(t, "model\\.language_model\\.layers\\.(");
     const char *bar = "";
     if (!regular) {
-        for (int i = 0; i < layers * GT_PROJ_COUNT; i++) {
+        for (int i = 0; i < gt_slot_count(s->model); i++) {
             if (s->rank[i] == 0) continue;
             gt_text_addf(t, "%s%d\\.%s", bar, gt_slot_at(i).layer, gt_proj_path(gt_slot_at(i).proj));
             bar = "|";
@@ -125,7 +125,7 @@ static void make_regex(gt_text *t, const gt_adapter_source *s)
     gt_text_addf(t, ")\\.(");
     bar = "";
     for (int p = 0; p < GT_PROJ_COUNT; p++) {
-        if (s->rank[first * GT_PROJ_COUNT + p] == 0) continue;
+        if (s->rank[gt_slot_index((gt_slot){first, (gt_proj)p})] == 0) continue;
         gt_text_addf(t, "%s%s", bar, gt_proj_path((gt_proj)p));
         bar = "|";
     }

@@ -60,7 +60,7 @@ typedef struct {
     size_t attn_buffer_bytes;
     /* The rows with a target alone (few). They live in buffers whose own lives begin later: */
     void *few_o;   /* [targets, Q] act, in d_o: attention's output, dead when do is spread over all rows */
-    void *few_d_o; /* [targets + 1, Q] act, in dq: its gradient, the last row zero; dead when dq comes */
+    void *few_d_o; /* [targets + 1, Q] act, in dq: its gradient, the last row zero [host]; dead when dq comes */
     float *few_dx; /* [targets, H] f32 [host: copied], in d_norm: dx1, dead when da comes */
 
     /* Head: chunks of head_rows supervised rows. */

@@ -1,6 +1,5 @@
 /* resident.h - the only way to a layer's weights: acquire, compute, release. Here acquiring decodes the stored layer
- * into one slot in the compute dtype (or points into the mapped file when it is stored that way). Where a base is
- * sharded over ranks or decoded on a device stream, prefetch starts the work and acquire waits for it. */
+ * into one slot in the compute dtype (or points into the mapped file when it is stored that way). */
 #ifndef GT_RESIDENT_H
 #define GT_RESIDENT_H
 

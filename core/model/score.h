@@ -12,7 +12,7 @@ typedef struct {
     gt_pass pass;
     double *nll;           /* [max_tokens] */
     int32_t *greedy;       /* [max_tokens] */
-    float *logits;         /* [head_rows, V]; only when wanted */
+    float *logits;         /* [rows of a piece, V]; only when wanted */
     gt_candidate *scratch; /* [V] */
     gt_candidate *best;    /* [top] */
     int top;

@@ -1,5 +1,5 @@
 /* train_memory.h - the memory of one rank that trains: one list of blocks, measured for a plan and carved for a run, so
- * that what is printed before is what is used after. Knows sizes alone, and no rows, recipe or run. */
+ * that what is printed before is what is used after. Knows sizes alone: no rows, and no run. */
 #ifndef GT_TRAIN_MEMORY_H
 #define GT_TRAIN_MEMORY_H
 

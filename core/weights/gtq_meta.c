@@ -130,7 +130,7 @@ void gt_gtq_meta_print(gt_text *t, const gt_gtq_meta *m)
             char name[80];
             gt_weights_proj_name(name, l, (gt_proj)p);
             gt_text_addf(t, ",");
-            print_tensor(t, name, &m->proj[l * GT_PROJ_COUNT + p]);
+            print_tensor(t, name, &m->proj[gt_slot_index((gt_slot){l, (gt_proj)p})]);
         }
     }
     gt_text_addf(t, "}}\n");

@@ -177,7 +177,7 @@ gt_status gt_weights_open_gtq(gt_weights **out, const char *path)
         view_matrix(&w->embed, f, &m->embed);
         for (int l = 0; st == GT_OK && l < w->config.num_hidden_layers; l++) {
             for (int p = 0; st == GT_OK && p < GT_PROJ_COUNT; p++) {
-                view_matrix(&w->proj[l][p], f, &m->proj[l * GT_PROJ_COUNT + p]);
+                view_matrix(&w->proj[l][p], f, &m->proj[gt_slot_index((gt_slot){l, (gt_proj)p})]);
                 st = check_book(path, w->proj[l][p].code, 16);
                 if (st == GT_OK) st = check_book(path, w->proj[l][p].code2, 256);
             }

@@ -67,3 +67,9 @@ int64_t gt_piece_index_find(const gt_piece_index *x, const char *text, size_t si
         if (equal(&x->piece[x->slot[i]], text, size)) return x->slot[i];
     return -1;
 }
+
+int32_t gt_piece_index_added(const gt_piece_index *x, const uint8_t *kind, const char *name)
+{
+    const int64_t id = gt_piece_index_find(x, name, strlen(name));
+    return id >= 0 && (kind[id] & GT_PIECE_ADDED) ? (int32_t)id : -1;
+}

@@ -20,4 +20,7 @@ gt_status gt_piece_index_add(gt_piece_index *x, uint32_t id, const char *where);
 /* The id, or -1. */
 int64_t gt_piece_index_find(const gt_piece_index *x, const char *text, size_t size);
 
+/* The id of the added token of that name, kind being that of each piece (GT_PIECE_...), or -1. */
+int32_t gt_piece_index_added(const gt_piece_index *x, const uint8_t *kind, const char *name);
+
 #endif

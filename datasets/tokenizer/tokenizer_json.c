@@ -297,22 +297,16 @@ static gt_status read_post_processor(reader *r, const gt_json *v)
     return GT_OK;
 }
 
-static int32_t added_named(const reader *r, const char *name)
-{
-    const int64_t id = gt_piece_index_find(&r->index, name, strlen(name));
-    return id >= 0 && (r->kind[id] & GT_PIECE_ADDED) ? (int32_t)id : -1;
-}
-
 static gt_tokenizer_specials find_specials(const reader *r)
 {
     gt_tokenizer_specials s = {
-        .bos = r->post_bos >= 0 ? (int32_t)r->post_bos : added_named(r, "<bos>"),
-        .eos = r->post_eos >= 0 ? (int32_t)r->post_eos : added_named(r, "<eos>"),
-        .pad = added_named(r, "<pad>"),
-        .unk = added_named(r, "<unk>"),
-        .start_of_turn = added_named(r, "<start_of_turn>"),
-        .end_of_turn = added_named(r, "<end_of_turn>"),
-        .start_of_image = added_named(r, "<start_of_image>"),
+        .bos = r->post_bos >= 0 ? (int32_t)r->post_bos : gt_piece_index_added(&r->index, r->kind, "<bos>"),
+        .eos = r->post_eos >= 0 ? (int32_t)r->post_eos : gt_piece_index_added(&r->index, r->kind, "<eos>"),
+        .pad = gt_piece_index_added(&r->index, r->kind, "<pad>"),
+        .unk = gt_piece_index_added(&r->index, r->kind, "<unk>"),
+        .start_of_turn = gt_piece_index_added(&r->index, r->kind, "<start_of_turn>"),
+        .end_of_turn = gt_piece_index_added(&r->index, r->kind, "<end_of_turn>"),
+        .start_of_image = gt_piece_index_added(&r->index, r->kind, "<start_of_image>"),
         .add_bos = r->post_bos >= 0,
         .add_eos = r->post_eos >= 0,
     };

@@ -254,12 +254,6 @@ static gt_status make_merges(reader *r)
     return GT_OK;
 }
 
-static int32_t named(const reader *r, const char *name)
-{
-    const int64_t id = gt_piece_index_find(&r->index, name, strlen(name));
-    return id >= 0 && (r->kind[id] & GT_PIECE_ADDED) ? (int32_t)id : -1;
-}
-
 static gt_status read_vocab(reader *r, gt_tokenizer **out)
 {
     GT_TRY(allocate(r));
@@ -269,7 +263,7 @@ static gt_status read_vocab(reader *r, gt_tokenizer **out)
     GT_TRY(add_image_token(r));
     GT_TRY(order_results(r));
     GT_TRY(make_merges(r));
-    const int32_t bos = named(r, "<bos>");
+    const int32_t bos = gt_piece_index_added(&r->index, r->kind, "<bos>");
     const gt_tokenizer_parts parts = {
         .piece = r->piece,
         .kind = r->kind,
@@ -278,8 +272,12 @@ static gt_status read_vocab(reader *r, gt_tokenizer **out)
         .no_scalar = r->no_scalar,
         .merge = r->merge,
         .merges = r->merges,
-        .specials = {bos, named(r, "<eos>"), named(r, "<pad>"), named(r, "<unk>"), named(r, "<start_of_turn>"),
-                     named(r, "<end_of_turn>"), named(r, "<start_of_image>"), bos >= 0, false},
+        .specials = {bos, gt_piece_index_added(&r->index, r->kind, "<eos>"),
+                     gt_piece_index_added(&r->index, r->kind, "<pad>"),
+                     gt_piece_index_added(&r->index, r->kind, "<unk>"),
+                     gt_piece_index_added(&r->index, r->kind, "<start_of_turn>"),
+                     gt_piece_index_added(&r->index, r->kind, "<end_of_turn>"),
+                     gt_piece_index_added(&r->index, r->kind, "<start_of_image>"), bos >= 0, false},
     };
     return gt_tokenizer_build(out, &parts, r->where);
 }

@@ -3,6 +3,8 @@
 #ifndef GT_ATTENTION_ROWS_H
 #define GT_ATTENTION_ROWS_H
 
+#include "checked.h"
+
 #include <stdbool.h>
 
 /* Scores of `rows` (query, head) pairs against keys first ... first + len - 1; len is a multiple of 64. Row r sees keys
@@ -14,6 +16,13 @@ typedef struct {
     bool wide, round;
     float scale;
 } gt_score_block;
+
+/* Visible columns [*lo, *hi) of row r within the block. */
+static inline void gt_score_columns(const gt_score_block *b, int r, int *lo, int *hi)
+{
+    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->first));
+    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->first));
+}
 
 typedef struct {
     /* s = round(round(s) * scale); most[r] = max(most[r], visible s of row r). */

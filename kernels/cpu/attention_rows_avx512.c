@@ -42,18 +42,12 @@ static inline __m512 scaled(const void *s, size_t at, bool wide, bool round, __m
     return rounded(_mm512_mul_ps(v, scale), round);
 }
 
-static inline void columns(const gt_score_block *b, int r, int *lo, int *hi)
-{
-    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->first));
-    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->first));
-}
-
 static inline void scale_max_as(const gt_score_block *b, float *most, bool wide, bool round)
 {
     const __m512 scale = _mm512_set1_ps(b->scale), least = _mm512_set1_ps(-INFINITY);
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         __m512 top = least;
         for (int j = lo & ~15; j < hi; j += 16) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;
@@ -70,7 +64,7 @@ static inline void exp_sum_as(const gt_score_block *b, const float *most, float 
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         const __m512 m = _mm512_set1_ps(most[r]);
         __m512 total = _mm512_setzero_ps();
         for (int j = lo & ~15; j < hi; j += 16) {
@@ -86,7 +80,7 @@ static inline void probability_as(const gt_score_block *b, const float *most, co
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         const __m512 m = _mm512_set1_ps(most[r]), f = _mm512_set1_ps(factor[r]);
         for (int j = 0; j < b->len; j += 16) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;
@@ -104,7 +98,7 @@ static inline void gradient_as(const gt_score_block *b, void *ds, const float *d
     const __m512 scale = _mm512_set1_ps(b->scale);
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         const __m512 l = _mm512_set1_ps(lse[r]), d = _mm512_set1_ps(delta[r]);
         for (int j = 0; j < b->len; j += 16) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;

@@ -25,18 +25,11 @@ static void save(const gt_score_block *b, void *p, size_t i, float v)
         ((uint16_t *)p)[i] = gt_f32_to_bf16(v);
 }
 
-/* Visible columns of row r within the block. */
-static void columns(const gt_score_block *b, int r, int *lo, int *hi)
-{
-    *lo = gt_min_int(b->len, gt_max_int(0, b->begin[r] - b->first));
-    *hi = gt_max_int(*lo, gt_min_int(b->len, b->end[r] - b->first));
-}
-
 static void scale_max(const gt_score_block *b, float *most)
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         for (int j = lo; j < hi; j++) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;
             const float v = rounded(b, rounded(b, load(b, b->s, at)) * b->scale);
@@ -50,7 +43,7 @@ static void exp_sum(const gt_score_block *b, const float *most, float *sum)
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         float total = 0.0f;
         for (int j = lo; j < hi; j++) total += expf(load(b, b->s, (size_t)r * (size_t)b->len + (size_t)j) - most[r]);
         sum[r] += total;
@@ -61,7 +54,7 @@ static void probability(const gt_score_block *b, const float *most, const float 
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         for (int j = 0; j < b->len; j++) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;
             save(b, b->s, at, j >= lo && j < hi ? expf(load(b, b->s, at) - most[r]) * factor[r] : 0.0f);
@@ -73,7 +66,7 @@ static void gradient(const gt_score_block *b, void *ds, const float *dp, const f
 {
     for (int r = 0; r < b->rows; r++) {
         int lo, hi;
-        columns(b, r, &lo, &hi);
+        gt_score_columns(b, r, &lo, &hi);
         for (int j = 0; j < b->len; j++) {
             const size_t at = (size_t)r * (size_t)b->len + (size_t)j;
             float p = 0.0f, d = 0.0f;

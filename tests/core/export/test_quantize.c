@@ -7,17 +7,12 @@
 #include "quantize.h"
 #include "safetensors.h"
 #include "tensor_set.h"
+#include "text.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
 
 /* Every tensor of the golden folder is in ours, byte for byte, and no other. The nested offset is a sum in the
  * reference's own order: where it differs (by at most 2 ulp), what depends on it is compared by value. */
@@ -41,8 +36,8 @@ static void folder_equals_golden(const char *golden_name, bool double_quant)
             equal++;
             continue;
         }
-        const bool nested_part = ends_with(a->name, ".nested_absmax") || ends_with(a->name, ".absmax");
-        if (ends_with(a->name, ".quant_state.bitsandbytes__nf4")) {
+        const bool nested_part = gt_ends_with(a->name, ".nested_absmax") || gt_ends_with(a->name, ".absmax");
+        if (gt_ends_with(a->name, ".quant_state.bitsandbytes__nf4")) {
             offsets_differ++;
             double x = 0, y = 0;
             char text[2][400] = {{0}};
