@@ -88,7 +88,8 @@ static gt_status train(const wishes *w, const gt_recipe *r, gt_comm *c)
     return gt_train(&o, c);
 }
 
-/* What every rank says of one fault is said once: by rank 0, and by those whose words are others. Collective. */
+/* What every rank says of one fault is said once: by rank 0, and by those whose words are others. Words are compared
+ * because it is words that would stand there twice. Collective. */
 static bool speaks(gt_comm *c)
 {
     char first[sizeof gt_error_last()->message];

@@ -1,5 +1,6 @@
 /* commands.h - the subcommands. Each parses its own words (argv[0] is its name), does its work and returns a status;
- * main turns that into words and an exit code. Who runs as one of several ranks ends by ranks.h. */
+ * main turns that into words and an exit code. Who runs as one of several ranks ends by ranks.h. What each does: the
+ * summary in its file. */
 #ifndef GT_COMMANDS_H
 #define GT_COMMANDS_H
 

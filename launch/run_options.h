@@ -49,7 +49,7 @@ typedef struct {
      .help = "control tokens spelled in " where " become control tokens"},                                             \
         GT_RUN_OPTIONS(&(o)->run)
 
-/* What it means; the default where not given. */
+/* The backend that --backend names; AUTO where it is not given. */
 gt_backend gt_run_backend(const gt_run_options *o);
 
 /* What a command that only runs a model opens: base_dtype native and compute_dtype bfloat16 where not given. */

@@ -114,7 +114,7 @@ gt_status gt_ckpt_find(gt_ckpt **out, const char *out_dir);
  */
 gt_status gt_ckpt_open_all(gt_comm *c, gt_ckpt **out, const char *out_dir, const char *path);
 
-const char *gt_ckpt_path(const gt_ckpt *k);
+const char *gt_ckpt_path(const gt_ckpt *k);            /* of its folder */
 const gt_train_state *gt_ckpt_state(const gt_ckpt *k); /* tensor table without memory; valid until close */
 int64_t gt_ckpt_finished(const gt_ckpt *k);            /* micro-batches in the parts inside the folder (MICRO) */
 void gt_ckpt_close(gt_ckpt *k);                        /* NULL is fine */

@@ -91,7 +91,7 @@ static inline uint16_t gt_f64_to_bf16(double d)
     return gt_f32_to_bf16(f);
 }
 
-float gt_f16_to_f32(uint16_t h);
+float gt_f16_to_f32(uint16_t h); /* exact */
 uint16_t gt_f32_to_f16(float f); /* nearest even */
 
 #endif

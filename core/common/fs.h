@@ -29,6 +29,7 @@ typedef struct {
     char *path, *tmp; /* owned */
 } gt_new_file;
 
+/* An older temporary file of that name is written over. GT_ERR_IO. */
 gt_status gt_new_file_open(gt_new_file *out, const char *path);
 /* Appends; short writes are continued. */
 gt_status gt_new_file_write(gt_new_file *f, const void *data, size_t size);

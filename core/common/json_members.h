@@ -45,6 +45,7 @@ uint32_t gt_members_left(const gt_json_members *m);
 /* The member, whatever it is; NULL if it is absent. Asking counts: at most once for every key. */
 const gt_json *gt_members_take(gt_json_members *m, const char *key);
 
+/* A member of that kind, within [least, most]; otherwise what refuse returns, and *out as it was. */
 gt_status gt_members_int(gt_json_members *m, const char *key, int least, int most, int *out);
 gt_status gt_members_int64(gt_json_members *m, const char *key, int64_t least, int64_t most, int64_t *out);
 gt_status gt_members_number(gt_json_members *m, const char *key, double least, double most, double *out);

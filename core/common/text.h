@@ -17,6 +17,7 @@ typedef struct {
     bool failed; /* out of memory: remembered; later additions do nothing */
 } gt_text;
 
+/* Appends bytes, or what printf would print. */
 void gt_text_add(gt_text *t, const char *bytes, size_t size);
 void gt_text_addf(gt_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -30,6 +30,7 @@ gt_status gt_export_source_open(gt_export_source *s, const char *path, const cha
 /* Reads the adapter's values for the opened base. */
 gt_status gt_export_source_load(gt_export_source *s, const char *path, const gt_weights *w);
 
+/* Zeroed structs are fine. */
 void gt_export_source_close(gt_export_source *s);
 
 #endif

@@ -50,6 +50,7 @@ gt_status gt_gguf_open(gt_gguf **out, const char *path);
 gt_status gt_gguf_open_bytes(gt_gguf **out, const void *data, size_t size, const char *where);
 void gt_gguf_close(gt_gguf *g); /* NULL is fine */
 
+/* Of the file with that number in a split model, from 0. */
 const char *gt_gguf_path(const gt_gguf *g, int file);
 
 /* Tensors in the order of the files; NULL when i >= count, when absent. */
@@ -57,8 +58,7 @@ size_t gt_gguf_count(const gt_gguf *g);
 const gt_gguf_tensor *gt_gguf_at(const gt_gguf *g, size_t i);
 const gt_gguf_tensor *gt_gguf_find(const gt_gguf *g, const char *name);
 
-/* Metadata, of the first file. */
-
+/* Metadata, of the first file. Pairs are sorted by key; key_at: NULL when i >= count. */
 size_t gt_gguf_key_count(const gt_gguf *g);
 const char *gt_gguf_key_at(const gt_gguf *g, size_t i, gt_gguf_type *type);
 bool gt_gguf_has(const gt_gguf *g, const char *key);

@@ -26,6 +26,7 @@ typedef struct {
     float *grad; /* backward: [lora->count] f32, where the adapter's gradients are added */
 } gt_layer_call;
 
+/* For all layers of one pass; gt_layer_enter picks one. */
 gt_layer_call gt_layer_call_make(gt_model *m, gt_pass *p, const gt_batch *b, const gt_span_source *source);
 
 /* Turns to a layer whose weights are held. */

@@ -16,6 +16,7 @@ typedef struct {
 /* The numbers that a recipe asks for. */
 void gt_optim_of_recipe(gt_optim *o, const gt_recipe *r);
 
+/* Pushes m and v, [count] each. */
 void gt_optim_carve(gt_optim *o, gt_arena *a, size_t count);
 
 /* The L2 norm of g [lora->count], in double. */

@@ -29,6 +29,7 @@ typedef struct {
 /* Every step moves the progress line; `write` (logging_steps) also adds a metrics line. */
 gt_status gt_train_log_step(gt_train_log *l, const gt_train_step_log *s, bool write);
 
+/* A line of an evaluation; accuracy NAN: no row has choices. GT_ERR_IO. */
 gt_status gt_train_log_eval(gt_train_log *l, int64_t step, double epoch, double loss, double accuracy, int64_t choices,
                             double seconds);
 

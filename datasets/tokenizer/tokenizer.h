@@ -89,6 +89,7 @@ typedef struct {
     bool add_bos, add_eos;              /* what plain text gets around it: GT_ENCODE_DEFAULT */
 } gt_tokenizer_specials;
 
+/* The tokenizer's own, valid as long as it is. */
 const gt_tokenizer_specials *gt_tokenizer_get_specials(const gt_tokenizer *t);
 
 /* Replaces them (a GGUF's bos_token_id, eos_token_id, add_bos_token). GT_ERR_DATA: an id outside the vocabulary, or

@@ -39,6 +39,7 @@ typedef struct {
     int begin[GT_ATTN_ROWS], end[GT_ATTN_ROWS]; /* of each row; padding rows see nothing */
 } gt_attn_tile;
 
+/* Tile number `tile` of a span and a kv head. */
 void gt_attn_tile_make(gt_attn_tile *t, const gt_attn_plan *p, const gt_attn_span *s, int kv_head, int tile);
 
 /* Copies the tile's rows of src ([n, heads, d] act, stride elements between rows of the batch) to dst [padded, d]

@@ -25,6 +25,7 @@ typedef struct {
     float *z;
 } gt_head_scratch;
 
+/* Carved from the worker's scratch. */
 gt_head_scratch gt_head_scratch_of(const gt_exec *x, int worker, int hidden);
 
 /* Rows [v0, v0 + count) of E as operands, [count, hidden]: where they lie, or decoded into the scratch. */
