@@ -67,7 +67,7 @@ typedef struct gt_recipe {
     bool load_in_4bit;              /* after parsing: base_dtype == GT_BASE_NF4 */
     gt_base_dtype base_dtype;       /* resolved from load_in_4bit when not given */
     gt_compute_dtype compute_dtype; /* resolved from bf16 when not given */
-    int bf16;                       /* 0 no, 1 yes: after parsing it says the same as compute_dtype */
+    bool bf16;                      /* after parsing it says the same as compute_dtype */
     gt_quant_type bnb_4bit_quant_type;
     bool bnb_4bit_use_double_quant;
 

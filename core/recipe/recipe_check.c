@@ -26,7 +26,7 @@ static gt_status settle_precision(gt_recipe *r, const unsigned char *level)
     r->load_in_4bit = r->base_dtype == GT_BASE_NF4;
 
     int given_bf16 = level[gt_recipe_index("bf16")], given_compute = level[gt_recipe_index("compute_dtype")];
-    bool wants_bf16 = r->bf16 != 0;
+    bool wants_bf16 = r->bf16;
     if (given_bf16 > given_compute)
         r->compute_dtype = wants_bf16 ? GT_COMPUTE_BF16 : GT_COMPUTE_F32;
     else if (given_bf16 && given_bf16 == given_compute && wants_bf16 != (r->compute_dtype == GT_COMPUTE_BF16))

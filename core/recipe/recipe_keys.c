@@ -15,7 +15,6 @@ static const gt_key_choice compute_dtypes[] = {{"bfloat16", GT_COMPUTE_BF16, fal
                                                {"bf16", GT_COMPUTE_BF16, false, NULL},
                                                {"float32", GT_COMPUTE_F32, false, NULL},
                                                {NULL, 0, false, NULL}};
-static const gt_key_choice bf16_choices[] = {{"false", 0, true, NULL}, {"true", 1, true, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice quant_types[] = {{"nf4", GT_QUANT_NF4, false, NULL}, {NULL, 0, false, NULL}};
 static const gt_key_choice inits[] = {{"true", GT_INIT_KAIMING, true, NULL},
                                       {"false", GT_INIT_RANDOM, true, NULL},
@@ -111,7 +110,7 @@ const gt_recipe_key gt_recipe_applied[] = {
     {CHOICE(compute_dtype, compute_dtypes), .fallback = "\"bfloat16\"", .change = GT_CHANGE_REFUSE,
      .reference = "(own key)",
      .note = "what is computed in; float32 is the reference mode; when not given, bf16 decides"},
-    {CHOICE(bf16, bf16_choices), .fallback = "true", .change = GT_CHANGE_REFUSE,
+    {BOOL(bf16), .fallback = "true", .change = GT_CHANGE_REFUSE,
      .note = "true: compute_dtype bfloat16; false: float32"},
     {CHOICE(bnb_4bit_quant_type, quant_types), .fallback = "\"nf4\"", .change = GT_CHANGE_REFUSE,
      .note = "fp4 is not here"},
